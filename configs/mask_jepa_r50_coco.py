@@ -1,0 +1,139 @@
+"""Mask-JEPA of a Mask2Former with ResNet-50, on the images of COCO.
+
+Network: that of the stock config below, by inheritance, so that shapes never
+drift from what mmdet and mmseg will load. "paper" marks what the paper
+states, "ours" what it leaves open.
+"""
+_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
+custom_imports = dict(
+    imports=['projects.mask_jepa'], allow_failed_imports=False)
+
+crop_size = 512  # pixels; a multiple of model.masking.stride
+max_iters = 92500  # 50 passes over train2017 at a batch of 64
+warmup_iters = 1500
+
+model = dict(
+    type='MaskJEPA',
+    data_preprocessor=dict(
+        _delete_=True,
+        type='DetDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32),
+    # The backbone starts where stock Mask2Former starts, from ImageNet, with
+    # its frozen batch norm. From nothing: model.backbone.init_cfg=None
+    # model.backbone.norm_cfg.requires_grad=True model.backbone.norm_eval=False
+    # Step 1: share of the image's variance in the input (ours). Hidden places
+    # are pure noise; masked_gamma=gamma is the literal reading of the paper,
+    # in which the answer leaks through F_last.
+    noise=dict(gamma=0.7, masked_gamma=0.0),
+    # Step 4: half of the 32-pixel cells, in blocks of 2x2 (ours).
+    masking=dict(ratio=0.5, block_size=2, stride=32),
+    # Step 7: the target is predicted at every 16th pixel (ours), 32x32 places
+    # at this crop, since auxiliary self-attention is quadratic in them.
+    prediction_stride=16,
+    # The three switches that the paper ablates.
+    reconstruction=True,
+    denoising=True,
+    auxiliary_self_attention=True,
+    # Losses and their weights (ours; the paper's are not known to us).
+    loss_jepa=dict(type='JEPALoss', loss_weight=1.0),
+    loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=1.0),
+    loss_mask_level=dict(type='MaskLevelLoss', loss_weight=1.0),
+    loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1),
+    monitor_interval=50,
+    # Parts of a detector that pretraining has no use for.
+    panoptic_fusion_head=None,
+    train_cfg=None,
+    test_cfg=None)
+
+# A folder (searched recursively), a .txt list, or a list of both.
+train_dataloader = dict(
+    _delete_=True,
+    batch_size=8,  # on each of 8 GPUs
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='SeekableInfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='UnlabeledImageDataset',
+        data_root='data/coco/train2017',
+        pipeline=[
+            dict(type='LoadUnlabeledImage'),
+            dict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=crop_size,
+                crop_ratio_range=(0.2, 1.0)),
+            dict(type='RandomFlip', prob=0.5),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_path', 'ori_shape', 'img_shape'))
+        ]))
+# Held-out images, for tools/test.py.
+test_dataloader = dict(
+    _delete_=True,
+    batch_size=8,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='UnlabeledImageDataset',
+        data_root='data/coco/val2017',
+        pipeline=[
+            dict(type='LoadUnlabeledImage'),
+            dict(
+                type='mmpretrain.ResizeEdge', scale=crop_size, edge='short'),
+            dict(type='mmpretrain.CenterCrop', crop_size=crop_size),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_path', 'ori_shape', 'img_shape'))
+        ]))
+test_evaluator = dict(_delete_=True, type='PretrainMetric')
+val_dataloader = None
+val_evaluator = None
+val_cfg = None
+
+# AdamW with the stock multipliers (backbone x0.1, no decay for embeddings).
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-4, weight_decay=0.05),  # ours
+    clip_grad=dict(
+        _delete_=True, max_norm=1.0, norm_type=2, error_if_nonfinite=True))
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=1e-3,
+        begin=0,
+        end=warmup_iters,
+        by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0,
+        begin=warmup_iters,
+        end=max_iters,
+        by_epoch=False)
+]
+train_cfg = dict(
+    _delete_=True, type='IterBasedTrainLoop', max_iters=max_iters)
+auto_scale_lr = dict(enable=False, base_batch_size=64)  # 8 GPUs x 8 images
+randomness = dict(seed=0)
+
+custom_hooks = [
+    # Paper: the target is an EMA; ours: tau from 0.996 to 1 along a cosine.
+    dict(type='EMATargetHook', begin_momentum=0.996, end_momentum=1.0),
+    # schedule='constant' is the paper's random query. Falling to 0 trains the
+    # learned queries as well (ours).
+    dict(type='QueryNoiseHook', schedule='cosine', start=1.0, end=0.0),
+    dict(type='NonFiniteLossHook'),
+    dict(type='ExactResumeHook'),
+    dict(type='PlainMessageHubHook'),
+    dict(type='RankConsistencyHook'),
+    # Writes mask_jepa_mmdet.pth and mask_jepa_mmseg.pth when training ends.
+    dict(type='ExportHook', branch='online')
+]
+default_hooks = dict(
+    checkpoint=dict(
+        _delete_=True,
+        type='AtomicCheckpointHook',
+        by_epoch=False,
+        interval=2500,
+        max_keep_ckpts=3,
+        save_last=True))

@@ -1,0 +1,150 @@
+import logging
+import os.path as osp
+from typing import List, Sequence, Tuple, Union
+
+import torch
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import list_dir_or_file, list_from_file
+from mmengine.logging import print_log
+
+from ..utils import fixed_seed
+from .loading import UnreadableImageError
+
+
+@DATASETS.register_module()
+class UnlabeledImageDataset(BaseDataset):
+    """Images without any annotation.
+
+    A file that cannot be decoded never ends a run: another image takes its
+    place, and the log names the file once. Too many of them do end it, since
+    then the data are not what they should be.
+
+    Args:
+        data_root (str | Sequence[str]): One or several sources. Each is a
+            folder, searched recursively (COCO's ``train2017`` for example),
+            or a ``.txt`` file with the path of one image a line, relative to
+            the file's folder.
+        pipeline (Sequence[dict]): Transforms, of which the first should be
+            :class:`LoadUnlabeledImage`.
+        img_suffixes (Sequence[str]): Endings, in lower case, by which images
+            are known in a folder.
+        max_bad_fraction (float): Share of unreadable files above which
+            training stops, in [0, 1]. Defaults to 0.1.
+        **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If a source is missing.
+        ValueError: If a source holds no image.
+    """
+
+    METAINFO = dict(classes=())
+
+    def __init__(self,
+                 data_root: Union[str, Sequence[str]],
+                 pipeline: Sequence[dict],
+                 img_suffixes: Sequence[str] = ('.jpg', '.jpeg', '.png',
+                                                '.bmp', '.webp', '.tif',
+                                                '.tiff'),
+                 max_bad_fraction: float = 0.1,
+                 **kwargs) -> None:
+        self.sources = [data_root] if isinstance(data_root, str) else data_root
+        self.img_suffixes = tuple(img_suffixes)
+        self.max_bad_fraction = max_bad_fraction
+        super().__init__(pipeline=pipeline, **kwargs)
+
+    def full_init(self) -> None:
+        """List the images, and make the record of bad ones."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        # Shared with the worker processes, so that each file is named once.
+        self.bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def load_data_list(self) -> List[dict]:
+        """List all images of all sources, sorted within each source.
+
+        Returns:
+            list[dict]: Each with ``img_path``.
+        """
+        paths = [path for source in self.sources for path in self._list(source)]
+        return [dict(img_path=path) for path in paths]
+
+    def _list(self, source: str) -> List[str]:
+        """List the images of one source."""
+        if osp.isdir(source):
+            # ``list_dir_or_file`` takes endings case by case.
+            names = list_dir_or_file(source, list_dir=False, recursive=True)
+            names = sorted(name for name in names
+                           if name.lower().endswith(self.img_suffixes))
+            folder = source
+        elif osp.isfile(source):
+            names = [line.strip() for line in list_from_file(source)]
+            names = [name for name in names if name]
+            folder = osp.dirname(source)
+        else:
+            raise FileNotFoundError(
+                f'There is no image folder or list at {source}: set '
+                'train_dataloader.dataset.data_root.')
+        if not names:
+            raise ValueError(
+                f'{source} holds no image (looked for '
+                f'{", ".join(self.img_suffixes)}, recursively): set '
+                'train_dataloader.dataset.data_root to a folder of images.')
+        return [osp.join(folder, name) for name in names]
+
+    def __getitem__(self, index: Union[int, Tuple[int, int]]) -> dict:
+        """Load and augment one image.
+
+        Args:
+            index (int | tuple[int, int]): Index of the image; with the seed
+                of its augmentation if it comes from a
+                :class:`SeekableInfiniteSampler`.
+
+        Returns:
+            dict: What the pipeline gives.
+        """
+        if isinstance(index, int):
+            return super().__getitem__(index)
+        index, seed = index
+        with fixed_seed(seed):
+            return super().__getitem__(index)
+
+    def prepare_data(self, index: int) -> Union[dict, None]:
+        """Run the pipeline.
+
+        Args:
+            index (int): Index of the image.
+
+        Returns:
+            dict | None: None if the file cannot be read, upon which
+            :class:`~mmengine.dataset.BaseDataset` draws another one.
+        """
+        try:
+            return super().prepare_data(index)
+        except UnreadableImageError as error:
+            self._report_bad(index, error)
+            return None
+
+    def _report_bad(self, index: int, error: UnreadableImageError) -> None:
+        """Count a bad file, name it once, and stop where there are too many.
+
+        Raises:
+            RuntimeError: If more than ``max_bad_fraction`` of all files are
+                bad.
+        """
+        if self.bad[index]:
+            return
+        self.bad[index] = True
+        count = int(self.bad.sum())
+        print_log(
+            f'Skipped an unreadable image ({count} of {len(self)} so far): '
+            f'{error}',
+            logger='current',
+            level=logging.WARNING)
+        if count > self.max_bad_fraction * len(self):
+            raise RuntimeError(
+                f'{count} of {len(self)} images cannot be read, more than '
+                f'max_bad_fraction={self.max_bad_fraction} allows; the log '
+                'names them. Mend the files, or raise '
+                'train_dataloader.dataset.max_bad_fraction.')

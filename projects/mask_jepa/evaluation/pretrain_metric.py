@@ -1,0 +1,62 @@
+from typing import Dict, List, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+
+
+@METRICS.register_module()
+class PretrainMetric(BaseMetric):
+    """How well features and pixels are predicted on held-out images.
+
+    - ``prediction_error``: smooth-L1 to the layer-normalised target at the
+      hidden places (the JEPA loss, beta 1). It compares checkpoints of *one*
+      run at best: the target moves with the model.
+    - ``reconstruction_error``: mean squared error to the clean image, in
+      normalised pixels, and ``input_error``: that of the noisy image.
+
+    Args:
+        **kwargs: As for :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = 'pretrain'
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Measure one batch.
+
+        Args:
+            data_batch (dict): The batch.
+            data_samples (Sequence[dict]): What ``MaskJEPA.predict`` returns,
+                as dicts.
+        """
+        for sample in data_samples:
+            target = sample['target_on_grid'].permute(1, 2, 0)
+            distance = F.smooth_l1_loss(
+                sample['prediction'].permute(1, 2, 0),
+                F.layer_norm(target, target.shape[-1:]),
+                reduction='none').mean(-1)
+            hidden = sample['hidden']
+            result = dict(
+                prediction_error=distance[hidden].mean().item(),
+                input_error=F.mse_loss(sample['noisy_image'],
+                                       sample['clean_image']).item())
+            if 'reconstruction' in sample:
+                result['reconstruction_error'] = F.mse_loss(
+                    sample['reconstruction'], sample['clean_image']).item()
+            self.results.append(result)
+
+    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+        """Average over the images.
+
+        Args:
+            results (list[dict]): One for each image.
+
+        Returns:
+            dict[str, float]: The means.
+        """
+        return {
+            name: torch.tensor([result[name] for result in results],
+                               dtype=torch.float64).mean().item()
+            for name in results[0]
+        }

@@ -1,0 +1,8 @@
+from .convert import (BRANCHES, TARGET_LIBRARIES, Export, export_weights,
+                      left_out_reasons)
+from .files import load_checkpoint, save_export
+
+__all__ = [
+    'BRANCHES', 'TARGET_LIBRARIES', 'Export', 'export_weights',
+    'left_out_reasons', 'load_checkpoint', 'save_export'
+]

@@ -1,0 +1,131 @@
+from collections import Counter
+from typing import Dict, NamedTuple, Optional
+
+from torch import Tensor
+
+# What each library calls the head of its Mask2Former.
+TARGET_LIBRARIES = dict(mmdet='panoptic_head.', mmseg='decode_head.')
+BRANCHES = ('online', 'target')
+
+ONLINE_HEAD = 'panoptic_head.'
+# Where the target's parts lie in the online branch.
+TARGET_PARTS = {
+    'target.backbone.': 'backbone.',
+    'target.pixel_decoder.': ONLINE_HEAD + 'pixel_decoder.'
+}
+LOWEST_SIGMA = 'random_queries.lowest_sigma'
+
+# Left out by design, and why: the first prefix that fits.
+LEFT_OUT = {
+    ONLINE_HEAD + 'cls_embed.':
+    'class predictor: label-free pretraining knows no classes',
+    'target.': 'EMA target: choose it with --branch target',
+    'random.': 'state of the pretraining\'s random numbers',
+    'random_queries.': 'state of the query noise',
+    'mask_tokens.': 'mask tokens: only pretraining hides features',
+    'query_to_map.': 'projection, auxiliary self-attention and prediction '
+    'head: only pretraining predicts features',
+    'reconstruction_head.':
+    'reconstruction head: only pretraining predicts pixels',
+}
+UNTRAINED_QUERIES = ('learned queries: with a query noise of sigma = 1 '
+                     'throughout they were never used')
+
+
+class Export(NamedTuple):
+    """Weights for a stock model, and what was not taken along.
+
+    Attributes:
+        state_dict (dict[str, Tensor]): Named as the library names them.
+        left_out (dict[str, str]): Each other key of the checkpoint, with the
+            reason.
+    """
+
+    state_dict: Dict[str, Tensor]
+    left_out: Dict[str, str]
+
+
+def export_weights(state_dict: Dict[str, Tensor],
+                   library: str,
+                   branch: str = 'online') -> Export:
+    """Name the pretrained weights as a stock Mask2Former does.
+
+    The transformer decoder exists in the online branch only; the target
+    branch replaces backbone and pixel decoder.
+
+    Args:
+        state_dict (dict[str, Tensor]): Of a
+            :class:`~projects.mask_jepa.models.MaskJEPA`.
+        library (str): 'mmdet' or 'mmseg'.
+        branch (str): 'online' or 'target'. Defaults to 'online'.
+
+    Returns:
+        Export: The weights, on the CPU, and what was left out.
+
+    Raises:
+        ValueError: If an argument is none of these, or the weights are no
+            Mask-JEPA's.
+    """
+    if library not in TARGET_LIBRARIES:
+        raise ValueError(f'The library must be one of '
+                         f'{", ".join(TARGET_LIBRARIES)}, but is {library}.')
+    if branch not in BRANCHES:
+        raise ValueError(f'The branch must be one of {", ".join(BRANCHES)}, '
+                         f'but is {branch}.')
+    found = Counter(key.split('.')[0] for key in state_dict)
+    missing = {'backbone', 'panoptic_head', 'target', 'random_queries'
+               } - found.keys()
+    if missing:
+        raise ValueError(
+            'This is no Mask-JEPA checkpoint: it holds nothing under '
+            f'{", ".join(sorted(missing))}. Give a file that tools/train.py '
+            'wrote, such as work_dirs/<config>/iter_<N>.pth.')
+
+    exported, left_out = {}, {}
+    target = {
+        TARGET_PARTS[prefix] + key[len(prefix):]: value
+        for key, value in state_dict.items() for prefix in TARGET_PARTS
+        if key.startswith(prefix)
+    }
+    for key, value in state_dict.items():
+        reason = left_out_reason(key, state_dict)
+        if reason is not None:
+            left_out[key] = reason
+            continue
+        if branch == 'target':
+            value = target.get(key, value)
+        if key.startswith(ONLINE_HEAD):
+            key = TARGET_LIBRARIES[library] + key[len(ONLINE_HEAD):]
+        exported[key] = value.detach().cpu().clone()
+    return Export(exported, left_out)
+
+
+def left_out_reason(key: str, state_dict: Dict[str, Tensor]) -> Optional[str]:
+    """Say why a key is not exported.
+
+    Args:
+        key (str): A key of the checkpoint.
+        state_dict (dict[str, Tensor]): The whole checkpoint.
+
+    Returns:
+        str | None: The reason; None if the key is exported.
+    """
+    if (key == ONLINE_HEAD + 'query_feat.weight'
+            and state_dict[LOWEST_SIGMA] == 1):
+        return UNTRAINED_QUERIES
+    for prefix, reason in LEFT_OUT.items():
+        if key.startswith(prefix):
+            return reason
+    return None
+
+
+def left_out_reasons(export: Export) -> Counter:
+    """Count what was left out.
+
+    Args:
+        export (Export): As made by :func:`export_weights`.
+
+    Returns:
+        Counter: Number of tensors for each reason.
+    """
+    return Counter(export.left_out.values())

@@ -1,0 +1,65 @@
+import io
+import os.path as osp
+import pickle
+
+import torch
+from mmengine.fileio import get_file_backend
+
+from ..utils import ATOMIC_LOCAL
+from ..version import __version__
+from .convert import Export
+
+
+def load_checkpoint(path: str) -> dict:
+    """Load a checkpoint on the CPU without unpickling any object.
+
+    Args:
+        path (str): File.
+
+    Returns:
+        dict: With ``state_dict``, and whatever else the file holds.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint of tensors and plain types.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'There is no checkpoint at {path}.')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f'{path} is no checkpoint of tensors and plain types: give a '
+            'file that tools/train.py or tools/export_pretrained.py of '
+            'Mask-JEPA wrote, or a published one.') from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path} holds no "state_dict", as the checkpoints '
+                         'of OpenMMLab do.')
+    return checkpoint
+
+
+def save_export(export: Export, path: str, library: str, branch: str,
+                source: str) -> None:
+    """Save exported weights, whole or not at all.
+
+    The file holds tensors and plain types only, so that it loads with
+    ``weights_only=True``.
+
+    Args:
+        export (Export): As made by :func:`export_weights`.
+        path (str): File to write.
+        library (str): 'mmdet' or 'mmseg'.
+        branch (str): 'online' or 'target'.
+        source (str): Where the weights come from, for the record.
+    """
+    content = io.BytesIO()
+    torch.save(
+        dict(
+            state_dict=export.state_dict,
+            meta=dict(
+                mask_jepa_version=__version__,
+                library=library,
+                branch=branch,
+                source=source)), content)
+    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend.put(content.getvalue(), path)

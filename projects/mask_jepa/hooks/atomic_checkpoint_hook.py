@@ -1,0 +1,90 @@
+import os.path as osp
+from typing import Optional
+
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.fileio import get_file_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from ..utils import ATOMIC_LOCAL
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """Never leave less than one whole checkpoint behind.
+
+    mmengine's hook removes the oldest checkpoint before it writes the new
+    one, and writes both the checkpoint and ``last_checkpoint`` in place, so
+    that a crash can leave a torn file or none. Here the new checkpoint
+    appears whole, then ``last_checkpoint`` points to it, then the oldest one
+    goes.
+
+    Args:
+        *args: As for :class:`mmengine.hooks.CheckpointHook`.
+        backend_args (dict, optional): None writes local files atomically; a
+            remote storage has its own guarantees. Defaults to None.
+        **kwargs: As for :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    def __init__(self,
+                 *args,
+                 backend_args: Optional[dict] = None,
+                 **kwargs) -> None:
+        backend_args = backend_args or dict(backend=ATOMIC_LOCAL)
+        super().__init__(*args, backend_args=backend_args, **kwargs)
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that every checkpoint falls on a step of the optimiser.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            ValueError: If accumulated gradients would be lost on resuming.
+        """
+        super().before_train(runner)
+        accumulated = runner.optim_wrapper._accumulative_counts
+        if self.interval > 0 and self.interval % accumulated:
+            raise ValueError(
+                f'default_hooks.checkpoint.interval={self.interval} must be '
+                'a multiple of optim_wrapper.accumulative_counts='
+                f'{accumulated}: a checkpoint holds no accumulated '
+                'gradients, so a resume would lose them.')
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int,
+                                   meta: dict) -> None:
+        """Save, point to what was saved, then remove what is outdated."""
+        outdated = self._outdated_after(runner, step)
+        filename = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            filename,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args)
+        if not is_main_process():
+            return
+        get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL)).put_text(
+            self.last_ckpt, osp.join(runner.work_dir, 'last_checkpoint'))
+        for old_step in outdated:
+            path = self.file_backend.join_path(
+                self.out_dir, self.filename_tmpl.format(old_step))
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+
+    def _outdated_after(self, runner: Runner, step: int) -> list:
+        """Note the new step; return the steps that are no longer kept."""
+        if self.max_keep_ckpts <= 0:
+            return []
+        steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
+        kept = steps[-self.max_keep_ckpts:]
+        self.keep_ckpt_ids.clear()
+        self.keep_ckpt_ids.extend(kept)
+        runner.message_hub.update_info('keep_ckpt_ids', kept)
+        return steps[:-self.max_keep_ckpts]

@@ -1,0 +1,88 @@
+import math
+from typing import Optional
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class EMATargetHook(Hook):
+    r"""Move the target after each step of the optimiser.
+
+    .. math:: \tau_s = \tau_{end} - (\tau_{end} - \tau_{begin}) \,
+              \frac{1 + \cos(\pi s / S)}{2}
+
+    for the s-th of S steps, counted from 0. It counts steps of the
+    *optimiser*, so gradient accumulation changes nothing, and depends on the
+    iteration alone, so a resume is exact. Paper: exponential moving average;
+    the schedule (ours) is that of BYOL and I-JEPA.
+
+    Note:
+        As in the paper, :math:`\tau` is the share of the target that stays;
+        mmengine's ``ExponentialMovingAverage`` calls :math:`1 - \tau`
+        momentum.
+
+    Args:
+        begin_momentum (float): :math:`\tau` at the first step, in [0, 1].
+            Defaults to 0.996.
+        end_momentum (float): :math:`\tau` at the end, in [0, 1].
+            Defaults to 1.0.
+
+    Raises:
+        ValueError: If a momentum lies outside [0, 1].
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 begin_momentum: float = 0.996,
+                 end_momentum: float = 1.0) -> None:
+        for name, value in dict(
+                begin_momentum=begin_momentum,
+                end_momentum=end_momentum).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f'EMATargetHook.{name} must lie in [0, 1], '
+                                 f'but is {value}.')
+        self.begin_momentum = begin_momentum
+        self.end_momentum = end_momentum
+
+    def momentum(self, step: int, num_steps: int) -> float:
+        r"""Evaluate the schedule.
+
+        Args:
+            step (int): Steps of the optimiser before this one, s.
+            num_steps (int): Steps in the whole training, S.
+
+        Returns:
+            float: :math:`\tau_s`.
+        """
+        remaining = (1 + math.cos(math.pi * step / num_steps)) / 2
+        span = self.end_momentum - self.begin_momentum
+        return self.end_momentum - span * remaining
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Update the target if the optimiser has stepped.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch.
+            data_batch (dict, optional): The batch.
+            outputs (dict, optional): The logged values.
+        """
+        if not runner.optim_wrapper.should_update():
+            return
+        accumulated = runner.optim_wrapper._accumulative_counts
+        momentum = self.momentum(runner.iter // accumulated,
+                                 math.ceil(runner.max_iters / accumulated))
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        model.update_target(momentum)
+        runner.message_hub.update_scalar('train/monitor/momentum', momentum)

@@ -1,0 +1,63 @@
+from itertools import chain, repeat
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
+
+from ..utils import mix_seed
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Make a resumed run equal to an uninterrupted one.
+
+    mmengine saves no state of the random generators, and resumes by loading
+    all earlier batches again. Here every draw is a function of the seed and
+    the iteration instead: a :class:`SeekableInfiniteSampler` starts at the
+    right sample at once, and torch's global generator (dropout, drop path) is
+    seeded anew in each iteration. Mask-JEPA's own noise needs no help
+    (:class:`StepRandom`).
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the data at the iteration that was resumed.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            TypeError: If the loop or the sampler cannot do that.
+        """
+        loop = runner.train_loop
+        sampler = loop.dataloader.sampler
+        if not (hasattr(sampler, 'seek')
+                and hasattr(loop, 'dataloader_iterator')):
+            raise TypeError(
+                'ExactResumeHook needs train_cfg.type="IterBasedTrainLoop" '
+                'and train_dataloader.sampler.type='
+                f'"SeekableInfiniteSampler", but found {type(loop).__name__} '
+                f'and {type(sampler).__name__}.')
+        if runner.iter == 0:
+            return
+        batch_size = loop.dataloader.batch_sampler.batch_size
+        sampler.seek(runner.iter * batch_size, runner.seed)
+        # The loop will throw away as many batches as it has done iterations.
+        iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        loop.dataloader_iterator = chain(
+            repeat(None, runner.iter), iterator)
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: DATA_BATCH = None) -> None:
+        """Seed dropout and its like for this iteration.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch.
+            data_batch (dict, optional): The batch.
+        """
+        torch.manual_seed(mix_seed(runner.seed, get_rank(), runner.iter))

@@ -1,0 +1,8 @@
+from .jepa_loss import JEPALoss
+from .mask_level_loss import MaskLevelLoss
+from .reconstruction_loss import ReconstructionLoss
+from .variance_covariance_loss import VarianceCovarianceLoss
+
+__all__ = [
+    'JEPALoss', 'MaskLevelLoss', 'ReconstructionLoss', 'VarianceCovarianceLoss'
+]

@@ -1,0 +1,16 @@
+from .adapters import Mask2FormerAdapter
+from .block_masking import BlockMasking
+from .input_noise import InputNoise
+from .mask_jepa import MaskJEPA
+from .mask_tokens import MaskTokens
+from .query_to_map import QueryToMap
+from .random_queries import RandomQueries
+from .reconstruction_head import ReconstructionHead
+from .step_random import StepRandom
+from .target_encoder import TargetEncoder
+
+__all__ = [
+    'BlockMasking', 'InputNoise', 'Mask2FormerAdapter', 'MaskJEPA',
+    'MaskTokens', 'QueryToMap', 'RandomQueries', 'ReconstructionHead',
+    'StepRandom', 'TargetEncoder'
+]

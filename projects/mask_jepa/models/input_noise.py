@@ -1,0 +1,54 @@
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from .step_random import randn
+
+
+class InputNoise(nn.Module):
+    r"""Gaussian noise on the online branch's image.
+
+    .. math:: x' = \sqrt{\gamma} \, x + \sqrt{1 - \gamma} \, \epsilon,
+              \quad \epsilon \sim N(0, I)
+
+    The paper adds Gaussian noise; this scaled form, and a second
+    :math:`\gamma` for the places that the feature mask hides, are ours. With
+    ``masked_gamma=0`` the hidden places hold pure noise, so that their
+    content cannot reach the prediction through the unmasked mask features.
+    ``masked_gamma=gamma`` is the literal reading of the paper.
+
+    Args:
+        gamma (float): Share of the image's variance at visible places, in
+            [0, 1]; 1 adds no noise. Defaults to 0.7.
+        masked_gamma (float): The same at hidden places. Defaults to 0.0.
+
+    Raises:
+        ValueError: If a share lies outside [0, 1].
+    """
+
+    def __init__(self, gamma: float = 0.7, masked_gamma: float = 0.0) -> None:
+        super().__init__()
+        for name, value in dict(
+                gamma=gamma, masked_gamma=masked_gamma).items():
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f'model.noise.{name} must lie in [0, 1], but is {value}.')
+        self.gamma = gamma
+        self.masked_gamma = masked_gamma
+
+    def forward(self, image: Tensor, hidden: Tensor,
+                generator: torch.Generator) -> Tensor:
+        """Add the noise.
+
+        Args:
+            image (Tensor): Normalised images, (B, 3, H, W).
+            hidden (Tensor): True at hidden pixels, bool (B, 1, H, W).
+            generator (torch.Generator): On the device of the image.
+
+        Returns:
+            Tensor: Noisy images, (B, 3, H, W).
+        """
+        share = torch.full_like(image[:, :1], self.gamma)
+        share = share.masked_fill(hidden, self.masked_gamma)
+        noise = randn(image, generator)
+        return share.sqrt() * image + (1 - share).sqrt() * noise

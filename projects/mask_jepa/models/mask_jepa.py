@@ -1,0 +1,336 @@
+from typing import Dict, List, Optional, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmdet.structures import OptSampleList, SampleList
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from .block_masking import BlockMasking, resize_mask
+from .input_noise import InputNoise
+from .mask_tokens import MaskTokens
+from .monitors import monitor_values
+from .query_to_map import QueryToMap
+from .random_queries import RandomQueries
+from .reconstruction_head import ReconstructionHead
+from .step_random import StepRandom
+from .target_encoder import TargetEncoder
+
+
+@MODELS.register_module()
+class MaskJEPA(BaseModel):
+    """Label-free pretraining of a whole mask classifier.
+
+    Backbone and pixel decoder are the encoder of a Joint-Embedding Predictive
+    Architecture, the transformer decoder is its predictor, an exponential
+    moving average of the encoder gives the targets, and denoising keeps edges
+    sharp. See `Joint-Embedding Predictive Architecture for Self-Supervised
+    Learning of Mask Classification Architecture
+    <https://arxiv.org/abs/2407.10733>`_ (ECCV 2024).
+
+    :meth:`loss` is the method, step by step. The target moves in
+    :class:`~projects.mask_jepa.hooks.EMATargetHook`, after the optimiser.
+
+    Args:
+        backbone (dict): Config of the backbone, as in mmdet's detector.
+        panoptic_head (dict): Config of the mask classification head, as in
+            mmdet's detector.
+        adapter (str): Registered class that reaches the head's parts.
+            Defaults to 'Mask2FormerAdapter'.
+        noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
+        masking (dict): Arguments of :class:`BlockMasking`. Defaults to
+            dict().
+        query_sigma (float): Noise of the queries where no hook schedules it,
+            in [0, 1]. Defaults to 1.0, the paper's.
+        prediction_stride (int): Stride of the grid on which the target is
+            predicted, in pixels; it divides ``masking.stride``.
+            Defaults to 8.
+        reconstruction (bool): The paper's first ablation switch: predict the
+            clean image from F_last. Defaults to True.
+        denoising (bool): The paper's second switch: Gaussian noise on the
+            visible input. Off means ``noise.gamma=1``; what
+            ``noise.masked_gamma`` hides stays hidden. Defaults to True.
+        auxiliary_self_attention (bool): The paper's third switch.
+            Defaults to True.
+        loss_jepa (dict): Config of the JEPA loss.
+        loss_reconstruction (dict): Config of the reconstruction loss.
+        loss_mask_level (dict, optional): Config of the loss that ties the
+            mask logits to the level they have downstream; None switches it
+            off.
+        loss_regularizer (dict, optional): Config of the loss that keeps the
+            rank of the features; None switches it off.
+        monitor_interval (int): Steps between two values of ``monitor/...``
+            in the log. Defaults to 50.
+        seed (int, optional): Seed of noise, masks and queries; None follows
+            the Runner's ``randomness.seed``. Defaults to None.
+        data_preprocessor (dict, optional): As in mmdet.
+        init_cfg (dict, optional): Initialisation config.
+        panoptic_fusion_head, train_cfg, test_cfg (dict, optional): Accepted,
+            so that ``model`` may inherit from a detector's config, and not
+            used.
+
+    Raises:
+        TypeError: If the adapter does not fit the head.
+        ValueError: If a config value lies outside its range.
+    """
+
+    def __init__(self,
+                 backbone: ConfigType,
+                 panoptic_head: ConfigType,
+                 adapter: str = 'Mask2FormerAdapter',
+                 noise: ConfigType = dict(),
+                 masking: ConfigType = dict(),
+                 query_sigma: float = 1.0,
+                 prediction_stride: int = 8,
+                 reconstruction: bool = True,
+                 denoising: bool = True,
+                 auxiliary_self_attention: bool = True,
+                 loss_jepa: ConfigType = dict(type='JEPALoss'),
+                 loss_reconstruction: ConfigType = dict(
+                     type='ReconstructionLoss'),
+                 loss_mask_level: OptConfigType = dict(type='MaskLevelLoss'),
+                 loss_regularizer: OptConfigType = dict(
+                     type='VarianceCovarianceLoss'),
+                 monitor_interval: int = 50,
+                 seed: Optional[int] = None,
+                 data_preprocessor: OptConfigType = None,
+                 init_cfg: OptMultiConfig = None,
+                 panoptic_fusion_head: OptConfigType = None,
+                 train_cfg: OptConfigType = None,
+                 test_cfg: OptConfigType = None) -> None:
+        super().__init__(
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.panoptic_head = MODELS.build(panoptic_head)
+        adapter_class = MODELS.get(adapter)
+        if adapter_class is None:
+            raise ValueError(f'model.adapter is {adapter!r}, which is not '
+                             'registered: name one that is.')
+        if not isinstance(self.panoptic_head, adapter_class.head_class):
+            raise TypeError(
+                f'{adapter} reaches the parts of a '
+                f'{adapter_class.head_class.__name__}, but '
+                f'model.panoptic_head is a {panoptic_head["type"]}: set '
+                'model.adapter to the adapter of that family.')
+        self.adapter = adapter_class(self.panoptic_head)
+        for name in self.adapter.untrained_modules:
+            getattr(self.panoptic_head, name).requires_grad_(False)
+        self.target = TargetEncoder(self.backbone,
+                                    self.panoptic_head.pixel_decoder,
+                                    adapter_class)
+
+        channels = self.adapter.channels
+        self.random = StepRandom(seed)
+        self.noise = InputNoise(**noise)
+        if not denoising:
+            self.noise.gamma = 1.0
+        self.masking = BlockMasking(**masking)
+        self.mask_tokens = MaskTokens(self.adapter.num_levels, channels)
+        self.random_queries = RandomQueries(query_sigma)
+        self.query_to_map = QueryToMap(channels, self.adapter.num_heads,
+                                       auxiliary_self_attention)
+        self.reconstruction_head = None
+        if reconstruction:
+            self.reconstruction_head = ReconstructionHead(channels)
+        if self.masking.stride % prediction_stride:
+            raise ValueError(
+                f'model.prediction_stride={prediction_stride} must divide '
+                f'model.masking.stride={self.masking.stride}.')
+        self.prediction_stride = prediction_stride
+
+        self.loss_jepa = MODELS.build(loss_jepa)
+        self.loss_reconstruction = MODELS.build(loss_reconstruction)
+        self.loss_mask_level = loss_mask_level and MODELS.build(
+            loss_mask_level)
+        self.loss_regularizer = loss_regularizer and MODELS.build(
+            loss_regularizer)
+        self.monitor_interval = monitor_interval
+
+    def init_weights(self) -> None:
+        """Initialise the online branch and copy it to the target."""
+        super().init_weights()
+        self.update_target(momentum=0.0)
+
+    def update_target(self, momentum: float) -> None:
+        """Move the target towards the online weights.
+
+        Args:
+            momentum (float): Share of the target that stays, in [0, 1].
+        """
+        self.target.update(self.backbone, self.panoptic_head.pixel_decoder,
+                           momentum)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        mode: str = 'tensor'
+    ) -> Union[Dict[str, Tensor], SampleList, Tuple[Tensor, List[Tensor]]]:
+        """Run one of three modes, as in every OpenMMLab model.
+
+        Args:
+            inputs (Tensor): Preprocessed images, (B, 3, H, W).
+            data_samples (list[:obj:`DetDataSample`], optional): One for each
+                image; no annotation is read.
+            mode (str): 'loss', 'predict' or 'tensor'.
+
+        Returns:
+            dict | list | tuple: See :meth:`loss`, :meth:`predict` and
+            :meth:`encode`.
+
+        Raises:
+            ValueError: If the mode is another one.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.encode(inputs)
+        raise ValueError(f'mode must be "loss", "predict" or "tensor", but '
+                         f'is {mode!r}.')
+
+    def encode(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
+        """Run the online encoder: backbone + pixel decoder.
+
+        Args:
+            image (Tensor): Normalised images, (B, 3, H, W).
+
+        Returns:
+            tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
+            memory, coarse to fine, each (B, C, h_i, w_i).
+        """
+        return self.adapter.encode(self.backbone(image))
+
+    def loss(self,
+             inputs: Tensor,
+             data_samples: OptSampleList = None) -> Dict[str, Tensor]:
+        """Take one step of Mask-JEPA, up to the losses.
+
+        Args:
+            inputs (Tensor): Preprocessed clean images x, (B, 3, H, W).
+            data_samples (list[:obj:`DetDataSample`], optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: Losses, and every ``monitor_interval`` steps
+            the values of :func:`monitor_values`.
+        """
+        monitored = int(self.random.step) % self.monitor_interval == 0
+        step = self._predict_target(inputs)
+
+        losses = dict(
+            loss_jepa=self.loss_jepa(step['prediction'],
+                                     step['target_on_grid'],
+                                     step['hidden_on_grid']))
+        if self.reconstruction_head is not None:
+            losses['loss_reconstruction'] = self.loss_reconstruction(
+                self.reconstruction_head(step['mask_features']), inputs)
+        if self.loss_mask_level is not None:
+            losses['loss_mask_level'] = self.loss_mask_level(
+                step['logits_on_grid'])
+        if self.loss_regularizer is not None:
+            # The finest three maps: with the coarsest, too few places.
+            losses['loss_regularizer'] = self.loss_regularizer(
+                [step['mask_features'], *step['memory'][-2:]])
+        if monitored:
+            losses.update(
+                monitor_values(step['target_on_grid'], step['mask_features'],
+                               step['logits_on_grid'], step['mask_weights']))
+        return losses
+
+    def _predict_target(self, image: Tensor) -> Dict[str, Tensor]:
+        """Predict the target's features of clean images from noisy ones.
+
+        The method, from top to bottom.
+
+        Args:
+            image (Tensor): Normalised clean images x, (B, 3, H, W).
+
+        Returns:
+            dict[str, Tensor]: Everything that the losses, the monitors and
+            the pictures look at.
+        """
+        generator = self.random(image.device)
+        grid = tuple(side // self.prediction_stride
+                     for side in image.shape[-2:])
+
+        # 1. Noise. The places that step 4 hides are drawn first, since the
+        #    input is hidden there as well.
+        hidden = self.masking(image, generator)
+        noisy_image = self.noise(image, resize_mask(hidden, image.shape[-2:]),
+                                 generator)
+
+        # 2. Online encoder, on the noisy image.
+        mask_features, memory = self.encode(noisy_image)
+
+        # 3. Target encoder, on the clean image, without gradient.
+        target_mask_features, _ = self.target(image)
+
+        # 4. Feature masking: tokens in place of the hidden memory.
+        masked_memory = self.mask_tokens(memory, hidden)
+
+        # 5. Random queries.
+        queries = self.random_queries(self.adapter.learned_queries,
+                                      len(image), generator)
+
+        # 6. Predictor: the transformer decoder.
+        query_embeddings, mask_logits = self.adapter.decode(
+            masked_memory, mask_features, queries)
+
+        # 7. From queries back to a map, through the masks.
+        logits_on_grid = F.interpolate(mask_logits, grid, mode='area')
+        prediction, mask_weights = self.query_to_map(query_embeddings,
+                                                     logits_on_grid)
+
+        return dict(
+            hidden_on_grid=resize_mask(hidden, grid),
+            noisy_image=noisy_image,
+            mask_features=mask_features,
+            memory=memory,
+            target_mask_features=target_mask_features,
+            target_on_grid=F.interpolate(
+                target_mask_features, grid, mode='area'),
+            logits_on_grid=logits_on_grid,
+            mask_weights=mask_weights,
+            prediction=prediction)
+
+    @torch.no_grad()
+    def predict(self,
+                inputs: Tensor,
+                data_samples: OptSampleList = None) -> SampleList:
+        """Show what the model sees and predicts; in eval mode always alike.
+
+        Args:
+            inputs (Tensor): Preprocessed clean images, (B, 3, H, W).
+            data_samples (list[:obj:`DetDataSample`]): One for each image.
+
+        Returns:
+            list[:obj:`DetDataSample`]: The samples, each with the fields
+
+            - ``clean_image``, ``noisy_image`` and, unless it is switched
+              off, ``reconstruction``: (3, H, W), normalised.
+            - ``hidden``: bool (h, w), True where the input was hidden.
+            - ``mask_features``, ``target_features``: F_last of the clean
+              image by either encoder, (C, H/4, W/4).
+            - ``target_on_grid``, ``prediction``: (C, h, w).
+            - ``mask_weights``: alpha, (N, h, w).
+        """
+        step = self._predict_target(inputs)
+        fields = dict(
+            clean_image=inputs,
+            noisy_image=step['noisy_image'],
+            hidden=step['hidden_on_grid'].squeeze(1),
+            mask_features=self.encode(inputs)[0],
+            target_features=step['target_mask_features'],
+            target_on_grid=step['target_on_grid'],
+            prediction=step['prediction'],
+            mask_weights=step['mask_weights'])
+        if self.reconstruction_head is not None:
+            fields['reconstruction'] = self.reconstruction_head(
+                step['mask_features'])
+        for index, data_sample in enumerate(data_samples):
+            for name, value in fields.items():
+                data_sample.set_field(value[index], name)
+        return data_samples

@@ -1,0 +1,64 @@
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .step_random import randn
+
+
+class RandomQueries(BaseModule):
+    r"""Learned queries mixed with noise.
+
+    .. math:: Q = \sqrt{1 - \sigma^2} \, Q_{learned} + \sigma n,
+              \quad n \sim N(0, I)
+
+    :math:`\sigma = 1` is the paper's "random queries";
+    :class:`~projects.mask_jepa.hooks.QueryNoiseHook` schedules it, so that
+    the learned queries can be trained too (ours).
+
+    Args:
+        sigma (float): Share of noise before any schedule sets it, in [0, 1].
+            Defaults to 1.0.
+    """
+
+    def __init__(self, sigma: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer('lowest_sigma', torch.tensor(1.0))
+        self.set_sigma(sigma)
+
+    @property
+    def sigma(self) -> float:
+        """float: The share of noise now, in [0, 1]."""
+        return self._sigma
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the share of noise.
+
+        Args:
+            sigma (float): In [0, 1].
+
+        Raises:
+            ValueError: If it lies outside.
+        """
+        if not 0 <= sigma <= 1:
+            raise ValueError(
+                f'The query noise sigma must lie in [0, 1], but is {sigma}.')
+        self._sigma = sigma
+
+    def forward(self, learned: Tensor, batch_size: int,
+                generator: torch.Generator) -> Tensor:
+        """Draw the queries of one step.
+
+        Args:
+            learned (Tensor): Q_learned, (N, C).
+            batch_size (int): Number of images, B.
+            generator (torch.Generator): On the device of the queries.
+
+        Returns:
+            Tensor: Queries, (B, N, C).
+        """
+        if self.training:
+            # The exporter must know whether Q_learned has ever been used.
+            self.lowest_sigma.clamp_(max=self._sigma)
+        learned = learned.expand(batch_size, -1, -1)
+        noise = randn(learned, generator)
+        return (1 - self._sigma**2)**0.5 * learned + self._sigma * noise

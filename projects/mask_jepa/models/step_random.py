@@ -1,0 +1,62 @@
+from typing import Optional
+
+import torch
+import torch.nn as nn
+from mmengine.dist import get_rank
+from torch import Tensor
+
+from ..utils import mix_seed
+
+
+class StepRandom(nn.Module):
+    """Random numbers as a function of seed, rank and training step.
+
+    The seed and the step are buffers, so they travel with every checkpoint:
+    a resumed run continues with the numbers that the interrupted one would
+    have drawn, on every rank, although only rank 0 saves. In eval mode the
+    step stands still and each call draws the same numbers.
+
+    Args:
+        seed (int, optional): Seed of this module. None takes the seed that
+            torch was given last, which in a Runner is ``randomness.seed``.
+            Defaults to None.
+    """
+
+    def __init__(self, seed: Optional[int] = None) -> None:
+        super().__init__()
+        if seed is None:
+            # Only what fits torch's seeds and a signed 64-bit buffer.
+            seed = torch.initial_seed() % 2**32
+        self.register_buffer('seed', torch.tensor(seed, dtype=torch.int64))
+        self.register_buffer('step', torch.tensor(0, dtype=torch.int64))
+
+    def forward(self, device: torch.device) -> torch.Generator:
+        """Make the generator of this step and, in training, count the step.
+
+        Args:
+            device (torch.device): Where the numbers will be drawn.
+
+        Returns:
+            torch.Generator: A fresh generator, to be drawn from in one fixed
+            order.
+        """
+        seed = mix_seed(int(self.seed), get_rank(), int(self.step))
+        if self.training:
+            self.step += 1
+        return torch.Generator(device).manual_seed(seed)
+
+
+def randn(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw standard normal numbers in the shape of a tensor.
+
+    ``torch.randn_like`` takes no generator.
+
+    Args:
+        like (Tensor): Gives shape, device and dtype.
+        generator (torch.Generator): On the device of ``like``.
+
+    Returns:
+        Tensor: Numbers from N(0, 1).
+    """
+    return torch.randn(
+        like.shape, generator=generator, device=like.device, dtype=like.dtype)

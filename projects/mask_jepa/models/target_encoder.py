@@ -1,0 +1,94 @@
+import copy
+from typing import Dict, List, Tuple, Type
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+class TargetEncoder(BaseModule):
+    r"""The target: an exponential moving average of backbone + pixel decoder.
+
+    The paper: a "target backbone with a pixel decoder, updated through an
+    exponential moving average from online versions" (Fig. 3). It never gets
+    a gradient and is always in eval mode, so that dropout, drop path and
+    batch statistics do not disturb the target.
+
+    Args:
+        backbone (nn.Module): The online backbone, to be copied.
+        pixel_decoder (nn.Module): The online pixel decoder, to be copied.
+        adapter_class (type): Adapter of the head's family.
+    """
+
+    def __init__(self, backbone: nn.Module, pixel_decoder: nn.Module,
+                 adapter_class: Type) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(backbone)
+        self.pixel_decoder = copy.deepcopy(pixel_decoder)
+        self.adapter = adapter_class(self)
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> 'TargetEncoder':
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Do nothing: the weights come from :meth:`update`."""
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
+        """Encode the clean image.
+
+        Args:
+            image (Tensor): Normalised images, (B, 3, H, W).
+
+        Returns:
+            tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
+            memory, coarse to fine.
+        """
+        return self.adapter.encode(self.backbone(image))
+
+    @torch.no_grad()
+    def update(self, backbone: nn.Module, pixel_decoder: nn.Module,
+               momentum: float) -> None:
+        r"""Move towards the online weights.
+
+        .. math:: \bar\theta \leftarrow \tau \bar\theta + (1 - \tau) \theta
+
+        Parameters and floating-point buffers are matched by name and shape;
+        buffers are copied.
+
+        Args:
+            backbone (nn.Module): The online backbone.
+            pixel_decoder (nn.Module): The online pixel decoder.
+            momentum (float): :math:`\tau`, in [0, 1]; 0 copies.
+
+        Raises:
+            ValueError: If names or shapes differ.
+        """
+        online = dict(backbone=backbone, pixel_decoder=pixel_decoder)
+        for part, source in online.items():
+            target = getattr(self, part)
+            own, other = _matched(part, dict(target.named_parameters()),
+                                  dict(source.named_parameters()))
+            torch._foreach_lerp_(own, other, 1 - momentum)
+            own, other = _matched(part, dict(target.named_buffers()),
+                                  dict(source.named_buffers()))
+            for own_buffer, other_buffer in zip(own, other):
+                own_buffer.copy_(other_buffer)
+
+
+def _matched(part: str, own: Dict[str, Tensor],
+             other: Dict[str, Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
+    """Pair tensors by name; raise where names or shapes differ."""
+    differing = sorted(own.keys() ^ other.keys()) + [
+        name for name in own.keys() & other.keys()
+        if own[name].shape != other[name].shape
+    ]
+    if differing:
+        raise ValueError(
+            f'The target\'s {part} does not match the online one in '
+            f'{", ".join(differing)}: build both from the same config.')
+    return [own[name] for name in own], [other[name] for name in own]

@@ -1,0 +1,53 @@
+import os
+from pathlib import Path
+from typing import Union
+
+from mmengine.fileio import LocalBackend, register_backend
+
+
+class AtomicLocalBackend(LocalBackend):
+    """Local files that appear whole or not at all.
+
+    A file is written beside its place, flushed to the disk, then renamed;
+    so a crash leaves the old file or the new one, never a piece of one.
+    """
+
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write bytes to a file.
+
+        Args:
+            obj (bytes): Content.
+            filepath (str | Path): Where to.
+        """
+        folder, name = os.path.split(os.path.abspath(filepath))
+        os.makedirs(folder, exist_ok=True)
+        partial = os.path.join(folder, f'.{name}.partial')
+        with open(partial, 'wb') as file:
+            file.write(obj)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, filepath)
+        # The rename itself must reach the disk, too.
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def put_text(self,
+                 obj: str,
+                 filepath: Union[str, Path],
+                 encoding: str = 'utf-8') -> None:
+        """Write text to a file.
+
+        Args:
+            obj (str): Content.
+            filepath (str | Path): Where to.
+            encoding (str): Defaults to 'utf-8'.
+        """
+        self.put(obj.encode(encoding), filepath)
+
+
+ATOMIC_LOCAL = 'mask_jepa_atomic_local'
+# ``force`` lets the module be imported again under another name.
+register_backend(ATOMIC_LOCAL, AtomicLocalBackend, force=True)

@@ -1,0 +1,113 @@
+"""Pretrain a mask classifier without labels."""
+import argparse
+import os
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+
+from projects.mask_jepa.utils import prepare_cpu_distributed  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line, with the options of mmdet's train tool."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go; by default '
+        'work_dirs/<name of the config>')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision, '
+        'bfloat16 where the GPU has it')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue this run: from the given checkpoint, or without one '
+        'from the newest of the work directory, if there is any')
+    parser.add_argument(
+        '--init', help='start a new run from the weights of a checkpoint')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the batch size')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override some settings, in the form key=value')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torchrun and torch.distributed.launch pass the rank in either form.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    if args.resume and args.init:
+        parser.error('--resume continues a run and --init starts a new one: '
+                     'give one of them.')
+    for option in ('config', 'init'):
+        path = getattr(args, option)
+        if path and '://' not in path and not osp.isfile(path):
+            parser.error(f'there is no {option} file at {path}.')
+    if args.resume not in (None, 'auto') and not osp.isfile(args.resume):
+        parser.error(f'there is no checkpoint to resume at {args.resume}.')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Switch the optimiser's wrapper to automatic mixed precision.
+
+    Args:
+        cfg (Config): The config of the run; changed in place.
+
+    Raises:
+        SystemExit: If there is no GPU.
+    """
+    import torch
+    if not torch.cuda.is_available():
+        raise SystemExit('--amp needs a GPU, and torch sees none: leave it '
+                         'out.')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    if torch.cuda.is_bf16_supported():
+        cfg.optim_wrapper.dtype = 'bfloat16'
+    else:
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+        # While float16 looks for its loss scale, gradients may overflow; the
+        # scaler skips those steps.
+        cfg.optim_wrapper.clip_grad.error_if_nonfinite = False
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.launcher == 'pytorch':
+        prepare_cpu_distributed(cfg)
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('work_dirs', name)
+    if args.amp:
+        use_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    cfg.resume = args.resume is not None
+    cfg.load_from = args.init
+    if args.resume not in (None, 'auto'):
+        cfg.load_from = args.resume
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
