@@ -28,6 +28,9 @@ LEFT_OUT = {
     'reconstruction_head.':
     'reconstruction head: only pretraining predicts pixels',
 }
+OTHER_BRANCH = dict(
+    online='EMA target: --branch target takes it',
+    target='online backbone and pixel decoder: --branch online takes them')
 UNTRAINED_QUERIES = ('learned queries: with a query noise of sigma = 1 '
                      'throughout they were never used')
 
@@ -82,34 +85,36 @@ def export_weights(state_dict: Dict[str, Tensor],
             'wrote, such as work_dirs/<config>/iter_<N>.pth.')
 
     exported, left_out = {}, {}
-    target = {
-        TARGET_PARTS[prefix] + key[len(prefix):]: value
-        for key, value in state_dict.items() for prefix in TARGET_PARTS
-        if key.startswith(prefix)
-    }
     for key, value in state_dict.items():
-        reason = left_out_reason(key, state_dict)
+        reason = left_out_reason(key, state_dict, branch)
         if reason is not None:
             left_out[key] = reason
             continue
-        if branch == 'target':
-            value = target.get(key, value)
+        for target_prefix, online_prefix in TARGET_PARTS.items():
+            if key.startswith(target_prefix):
+                key = online_prefix + key[len(target_prefix):]
         if key.startswith(ONLINE_HEAD):
             key = TARGET_LIBRARIES[library] + key[len(ONLINE_HEAD):]
         exported[key] = value.detach().cpu().clone()
     return Export(exported, left_out)
 
 
-def left_out_reason(key: str, state_dict: Dict[str, Tensor]) -> Optional[str]:
+def left_out_reason(key: str, state_dict: Dict[str, Tensor],
+                    branch: str) -> Optional[str]:
     """Say why a key is not exported.
 
     Args:
         key (str): A key of the checkpoint.
         state_dict (dict[str, Tensor]): The whole checkpoint.
+        branch (str): 'online' or 'target'.
 
     Returns:
         str | None: The reason; None if the key is exported.
     """
+    other_branch = (
+        TARGET_PARTS.values() if branch == 'target' else TARGET_PARTS)
+    if key.startswith(tuple(other_branch)):
+        return OTHER_BRANCH[branch]
     if (key == ONLINE_HEAD + 'query_feat.weight'
             and state_dict[LOWEST_SIGMA] == 1):
         return UNTRAINED_QUERIES

@@ -10,14 +10,15 @@ class MaskLevelLoss(nn.Module):
     Softmax over the queries does not see the common level of the logits at a
     place, yet downstream a logit above zero (:math:`\sigma > 0.5`) means
     "inside the mask". This loss fixes that level (ours; the paper is silent):
-    with m the middle between the two strongest logits at a place and v the
-    variance of all logits there,
+    zero shall lie midway between the strongest logit at a place, l, and the
+    average of all queries there, a. With the middle m = (l + a) / 2 and half
+    their distance d = (l - a) / 2,
 
-    .. math:: L = \frac{m^2}{m^2 + v}
+    .. math:: L = \frac{m^2}{m^2 + d^2}
 
-    is zero where the query that owns a place, and no other one, lies above
-    zero. Measured against the spread v, the level cannot be mended by
-    shrinking all logits to zero, which would make all queries alike.
+    is below one half where the strongest query is above zero and the average
+    one below. Measured against d, the level cannot be mended by shrinking
+    all logits to zero, which would make all queries alike.
 
     Args:
         loss_weight (float): Weight of this loss. Defaults to 1.0.
@@ -38,6 +39,8 @@ class MaskLevelLoss(nn.Module):
             weighting.
         """
         mask_logits = mask_logits.float()
-        level = mask_logits.topk(2, dim=1).values.mean(1).square()
-        spread = mask_logits.var(dim=1) + 1e-6
-        return self.loss_weight * (level / (level + spread)).mean()
+        strongest = mask_logits.amax(dim=1)
+        average = mask_logits.mean(dim=1)
+        middle = ((strongest + average) / 2).square()
+        distance = ((strongest - average) / 2).square() + 1e-6
+        return self.loss_weight * (middle / (middle + distance)).mean()

@@ -13,8 +13,9 @@ from torch import Tensor
 def effective_rank(features: Tensor) -> Tensor:
     """Measure how many directions the features really use.
 
-    Exponential of the entropy of the covariance's normalised eigenvalues
-    (Roy and Vetterli, EUSIPCO 2007, on the spectrum of the covariance).
+    Exponential of the entropy of the normalised singular values (Roy and
+    Vetterli, EUSIPCO 2007; RankMe of Garrido et al., ICML 2023), of the
+    centred features.
 
     Args:
         features (Tensor): (B, C, h, w).
@@ -24,7 +25,8 @@ def effective_rank(features: Tensor) -> Tensor:
     """
     samples = features.float().permute(0, 2, 3, 1).flatten(0, 2)
     samples = samples - samples.mean(0)
-    spectrum = torch.linalg.eigvalsh(samples.T @ samples).clamp(min=0)
+    # Squared singular values; of C x C, where the features are many more.
+    spectrum = torch.linalg.eigvalsh(samples.T @ samples).clamp(min=0).sqrt()
     share = spectrum / spectrum.sum().clamp(min=1e-12)
     return torch.special.entr(share).sum().exp()
 

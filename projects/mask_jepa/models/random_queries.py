@@ -22,13 +22,10 @@ class RandomQueries(BaseModule):
 
     def __init__(self, sigma: float = 1.0) -> None:
         super().__init__()
+        self.register_buffer('sigma', torch.tensor(1.0))
+        # The exporter must know whether Q_learned has ever been used.
         self.register_buffer('lowest_sigma', torch.tensor(1.0))
         self.set_sigma(sigma)
-
-    @property
-    def sigma(self) -> float:
-        """float: The share of noise now, in [0, 1]."""
-        return self._sigma
 
     def set_sigma(self, sigma: float) -> None:
         """Set the share of noise.
@@ -42,7 +39,7 @@ class RandomQueries(BaseModule):
         if not 0 <= sigma <= 1:
             raise ValueError(
                 f'The query noise sigma must lie in [0, 1], but is {sigma}.')
-        self._sigma = sigma
+        self.sigma.fill_(sigma)
 
     def forward(self, learned: Tensor, batch_size: int,
                 generator: torch.Generator) -> Tensor:
@@ -57,8 +54,8 @@ class RandomQueries(BaseModule):
             Tensor: Queries, (B, N, C).
         """
         if self.training:
-            # The exporter must know whether Q_learned has ever been used.
-            self.lowest_sigma.clamp_(max=self._sigma)
+            torch.minimum(
+                self.lowest_sigma, self.sigma, out=self.lowest_sigma)
         learned = learned.expand(batch_size, -1, -1)
         noise = randn(learned, generator)
-        return (1 - self._sigma**2)**0.5 * learned + self._sigma * noise
+        return (1 - self.sigma**2).sqrt() * learned + self.sigma * noise

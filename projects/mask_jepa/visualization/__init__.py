@@ -1,0 +1,3 @@
+from .pretrain_figure import draw_pretraining
+
+__all__ = ['draw_pretraining']

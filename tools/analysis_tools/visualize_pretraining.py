@@ -1,0 +1,62 @@
+"""Draw what a pretraining checkpoint sees and makes of held-out images."""
+import argparse
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(
+    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+
+import numpy as np  # noqa: E402
+from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.dataset import pseudo_collate  # noqa: E402
+from mmengine.registry import (DATASETS, MODELS,  # noqa: E402
+                               init_default_scope)
+
+from projects.mask_jepa.export import load_checkpoint  # noqa: E402
+from projects.mask_jepa.visualization import draw_pretraining  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='pretraining config file path')
+    parser.add_argument('checkpoint', help='that tools/train.py wrote')
+    parser.add_argument('--out', default='pretraining.png')
+    parser.add_argument('--num-images', type=int, default=6)
+    parser.add_argument('--num-clusters', type=int, default=8)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override some settings, in the form key=value')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Draw."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.default_scope)
+    try:
+        state_dict = load_checkpoint(args.checkpoint)['state_dict']
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error))
+    model = MODELS.build(cfg.model)
+    model.load_state_dict(state_dict)
+    model.eval()
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    chosen = np.linspace(0, len(dataset) - 1, args.num_images).astype(int)
+    batch = pseudo_collate([dataset[int(index)] for index in chosen])
+    samples = model.test_step(batch)
+    preprocessor = model.data_preprocessor
+    figure = draw_pretraining(samples, preprocessor.mean, preprocessor.std,
+                              args.num_clusters)
+    figure.savefig(args.out, dpi=110)
+    print(f'Drew {len(samples)} images to {args.out}.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,99 @@
+"""Check that a stock mmdet or mmseg model takes the exported weights.
+
+Builds the model of a config, lets mmengine initialise it from the file
+through model-level init_cfg, as training would, and compares every tensor.
+Exit status 1 unless all that the file promises has arrived.
+"""
+import argparse
+import logging
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.registry import MODELS, init_default_scope  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from projects.mask_jepa.export import (coverage_report,  # noqa: E402
+                                       load_checkpoint)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'config',
+        help='mmdet or mmseg config: a file, or the name of one of theirs, '
+        'such as mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-'
+        '512x512.py')
+    parser.add_argument('checkpoint', help='exported file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override some settings, in the form key=value')
+    args = parser.parse_args()
+    if '::' not in args.config and not osp.isfile(args.config):
+        parser.error(f'there is no config file at {args.config}.')
+    return args
+
+
+def load_config(name: str) -> Config:
+    """Load a config file, or one of an installed library.
+
+    Args:
+        name (str): Path, or 'library::config'.
+
+    Returns:
+        Config: The config.
+    """
+    if '::' in name:
+        return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+    return Config.fromfile(name)
+
+
+def main() -> None:
+    """Verify."""
+    args = parse_args()
+    try:
+        weights = load_checkpoint(args.checkpoint)['state_dict']
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error))
+    cfg = load_config(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    # What the initialisation did is what this tool reports, tensor by tensor.
+    MMLogger.get_instance('mmengine', log_level=logging.ERROR)
+    init_default_scope(cfg.default_scope)
+    cfg.model.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+
+    table = Table('module', title=f'{args.checkpoint}\nin {args.config}')
+    for name in ('expected', 'loaded', 'equal', 'not in the file'):
+        table.add_column(name, justify='right')
+    report = coverage_report(model, weights)
+    for module in report:
+        table.add_row(module.module, *(str(count) for count in module[1:]))
+    Console().print(table)
+    expected = sum(module.expected for module in report)
+    equal = sum(module.equal for module in report)
+    share = equal / max(expected, 1)
+    print(f'{equal} of the {expected} tensors that the file promises are in '
+          f'the model, bit for bit ({share:.0%}).')
+    if not expected or equal < expected:
+        raise SystemExit(
+            'The config describes another network than the one that was '
+            'pretrained: compare the modules above that fall short (number '
+            'of queries, channels, layers), or the library given to --to.')
+
+
+if __name__ == '__main__':
+    main()
