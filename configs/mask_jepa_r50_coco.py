@@ -13,14 +13,16 @@ max_iters = 92500  # 50 passes over train2017 at a batch of 64
 warmup_iters = 1500
 
 model = dict(
+    _delete_=True,
     type='MaskJEPA',
     data_preprocessor=dict(
-        _delete_=True,
         type='DetDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_size_divisor=32),
+    backbone=_base_.model.backbone,
+    panoptic_head=_base_.model.panoptic_head,
     # The backbone starts where stock Mask2Former starts, from ImageNet, with
     # its frozen batch norm. From nothing: model.backbone.init_cfg=None
     # model.backbone.norm_cfg.requires_grad=True model.backbone.norm_eval=False
@@ -42,11 +44,7 @@ model = dict(
     loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=1.0),
     loss_mask_level=dict(type='MaskLevelLoss', loss_weight=1.0),
     loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1),
-    monitor_interval=50,
-    # Parts of a detector that pretraining has no use for.
-    panoptic_fusion_head=None,
-    train_cfg=None,
-    test_cfg=None)
+    monitor_interval=50)
 
 # A folder (searched recursively), a .txt list, or a list of both.
 train_dataloader = dict(
@@ -125,6 +123,7 @@ custom_hooks = [
     dict(type='NonFiniteLossHook'),
     dict(type='ExactResumeHook'),
     dict(type='PlainMessageHubHook'),
+    dict(type='MatchingCheckpointHook'),
     dict(type='RankConsistencyHook'),
     # Writes mask_jepa_mmdet.pth and mask_jepa_mmseg.pth when training ends.
     dict(type='ExportHook', branch='online')

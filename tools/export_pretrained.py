@@ -6,7 +6,7 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.export import (BRANCHES, TARGET_LIBRARIES,  # noqa: E402
+from projects.mask_jepa.export import (BRANCHES, TARGET_LIBRARIES,
                                        export_weights, left_out_reasons,
                                        load_checkpoint, save_export)
 

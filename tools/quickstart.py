@@ -9,8 +9,9 @@ import os.path as osp
 import subprocess
 import sys
 import time
-from glob import glob
 from typing import Dict, List, NamedTuple, Optional
+
+from quickstart_summary import draw_predictions, print_table, summarise
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 OUT = osp.join('work_dirs', 'quickstart')
@@ -20,7 +21,6 @@ FINETUNE_CONFIGS = dict(
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-instance.py',
     mmseg='configs/finetune/mmseg/'
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py')
-HEADLINE_METRICS = dict(mmdet='coco/segm_mAP', mmseg='mIoU')
 
 
 class Stage(NamedTuple):
@@ -68,7 +68,8 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
 
     def is_labelled(folder: str) -> bool:
         return all(
-            osp.isdir(osp.join(folder, name)) for name in ('camvid', 'coco128'))
+            osp.isdir(osp.join(folder, name))
+            for name in ('camvid', 'coco128'))
 
     if wanted and not osp.isdir(wanted):
         raise SystemExit(f'There is no folder at {wanted}.')
@@ -227,129 +228,6 @@ def link_last_checkpoint(work_dir: str) -> None:
     os.symlink(newest, link)
 
 
-def newest(pattern: str) -> str:
-    """Find the newest file.
-
-    Args:
-        pattern (str): For :func:`glob.glob`, recursive.
-
-    Returns:
-        str: Path.
-    """
-    return max(glob(pattern, recursive=True), key=osp.getmtime)
-
-
-def first_and_last_losses(work_dir: str) -> Dict[str, List[float]]:
-    """Read the losses of a training.
-
-    Args:
-        work_dir (str): Of the training.
-
-    Returns:
-        dict[str, list[float]]: First and last value of the losses that show
-        the way: the sum, and the terms of the pretraining.
-    """
-    with open(newest(f'{work_dir}/**/scalars.json')) as file:
-        rows = [json.loads(line) for line in file]
-    rows = [row for row in rows if 'loss' in row]
-    names = [
-        name for name in ('loss', 'loss_jepa', 'loss_reconstruction')
-        if name in rows[0]
-    ]
-    return {name: [rows[0][name], rows[-1][name]] for name in names}
-
-
-def tested_metrics(work_dir: str) -> Dict[str, float]:
-    """Read what a test measured.
-
-    Args:
-        work_dir (str): Of the test.
-
-    Returns:
-        dict[str, float]: The metrics.
-    """
-    with open(newest(f'{work_dir}/*/*.json')) as file:
-        metrics = json.load(file)
-    return {
-        name: value
-        for name, value in metrics.items() if 'time' not in name
-    }
-
-
-def summarise(seconds: Dict[str, float], data: Dict) -> Dict:
-    """Collect what was measured.
-
-    Args:
-        seconds (dict[str, float]): Of each stage.
-        data (dict): As returned by :func:`find_data`.
-
-    Returns:
-        dict: Plain types only.
-    """
-    runs = ['pretrain', *(f'finetune-{library}' for library in FINETUNE_CONFIGS)]
-    tests = ['pretrained', *FINETUNE_CONFIGS]
-    return dict(
-        data=data,
-        losses={run: first_and_last_losses(osp.join(OUT, run))
-                for run in runs},
-        metrics={
-            test: tested_metrics(osp.join(OUT, f'test-{test}'))
-            for test in tests
-        },
-        seconds={name: round(value, 1)
-                 for name, value in seconds.items()})
-
-
-def print_table(summary: Dict) -> None:
-    """Print what was measured.
-
-    Args:
-        summary (dict): As returned by :func:`summarise`.
-    """
-    from rich.console import Console
-    from rich.table import Table
-    table = Table('stage', 'seconds', 'result', title='Mask-JEPA quickstart')
-    for stage, seconds in summary['seconds'].items():
-        result = ''
-        if stage in summary['losses']:
-            result = ', '.join(
-                f'{name} {first:.3f} -> {last:.3f}'
-                for name, (first, last) in summary['losses'][stage].items())
-        kind, _, test = stage.partition('-')
-        if kind == 'test':
-            metrics = summary['metrics'][test]
-            names = [HEADLINE_METRICS[test]
-                     ] if test in HEADLINE_METRICS else list(metrics)
-            result = ', '.join(f'{name} {metrics[name]:.3f}' for name in names)
-        table.add_row(stage, f'{seconds:.0f}', result)
-    Console(width=100).print(table)
-
-
-def draw_predictions(library: str, num_images: int = 6) -> None:
-    """Put some pictures of the stock test tool on one sheet.
-
-    Args:
-        library (str): 'mmdet' or 'mmseg'.
-        num_images (int): How many. Defaults to 6.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.image import imread
-    folder = osp.join(OUT, f'test-{library}')
-    pictures = sorted(
-        path for path in glob(f'{folder}/**', recursive=True)
-        if path.endswith(('.jpg', '.png')))
-    step = max(len(pictures) // num_images, 1)
-    chosen = pictures[::step][:num_images]
-    figure = Figure(figsize=(12, 2.2 * len(chosen)), layout='constrained')
-    figure.suptitle(f'{library}: annotation | prediction', fontsize=9)
-    axes = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, path in zip(axes.flat, chosen):
-        axis.imshow(imread(path))
-    figure.savefig(osp.join(OUT, f'predictions_{library}.png'), dpi=110)
-
-
 def main() -> None:
     """Take the whole road."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -368,11 +246,11 @@ def main() -> None:
         left = sum(later.minutes for later in stages[index:])
         seconds[stage.name] = run_stage(stage, left)
         link_last_checkpoint(osp.join(OUT, stage.name))
-    summary = summarise(seconds, data)
+    summary = summarise(OUT, list(FINETUNE_CONFIGS), seconds, data)
     with open(osp.join(OUT, 'summary.json'), 'w') as file:
         json.dump(summary, file, indent=2)
     for library in FINETUNE_CONFIGS:
-        draw_predictions(library)
+        draw_predictions(OUT, library)
     print_table(summary)
     print(f'Checkpoints, summary.json and pictures are in {OUT}: '
           'pretraining.png, predictions_mmdet.png, predictions_mmseg.png.')

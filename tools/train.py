@@ -7,10 +7,10 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
 
-from projects.mask_jepa.utils import prepare_cpu_distributed  # noqa: E402
+from projects.mask_jepa.utils import prepare_cpu_distributed
 
 
 def parse_args() -> argparse.Namespace:

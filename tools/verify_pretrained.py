@@ -12,14 +12,13 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.registry import MODELS, init_default_scope  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from rich.console import Console
+from rich.table import Table
 
-from projects.mask_jepa.export import (coverage_report,  # noqa: E402
-                                       load_checkpoint)
+from projects.mask_jepa.export import coverage_report, load_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,14 +7,13 @@ import sys
 sys.path.insert(
     0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
 
-import numpy as np  # noqa: E402
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.registry import (DATASETS, MODELS,  # noqa: E402
-                               init_default_scope)
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from projects.mask_jepa.export import load_checkpoint  # noqa: E402
-from projects.mask_jepa.visualization import draw_pretraining  # noqa: E402
+from projects.mask_jepa.export import load_checkpoint
+from projects.mask_jepa.visualization import draw_pretraining
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,7 +5,7 @@ import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 
 class UnreadableImageError(Exception):
@@ -43,6 +43,9 @@ class LoadUnlabeledImage(LoadImageFromFile):
         try:
             content = fileio.get(path, backend_args=self.backend_args)
             image = decode_image(content)
+        except UnidentifiedImageError as error:
+            raise UnreadableImageError(
+                f'{path}: not an image of a known format') from error
         except Exception as error:
             # Image libraries raise nearly every type on broken bytes.
             reason = str(error) or type(error).__name__

@@ -67,8 +67,10 @@ class UnlabeledImageDataset(BaseDataset):
         Returns:
             list[dict]: Each with ``img_path``.
         """
-        paths = [path for source in self.sources for path in self._list(source)]
-        return [dict(img_path=path) for path in paths]
+        return [
+            dict(img_path=path) for source in self.sources
+            for path in self._list(source)
+        ]
 
     def _list(self, source: str) -> List[str]:
         """List the images of one source."""

@@ -43,7 +43,9 @@ class VarianceCovarianceLoss(nn.Module):
         Returns:
             Tensor: Weighted mean over the maps, a scalar.
         """
-        terms = [self._single_map(features) for features in feature_maps]
+        # Autocast would multiply the matrices in half precision.
+        with torch.autocast(feature_maps[0].device.type, enabled=False):
+            terms = [self._single_map(features) for features in feature_maps]
         return self.loss_weight * torch.stack(terms).mean()
 
     def _single_map(self, features: Tensor) -> Tensor:

@@ -67,9 +67,6 @@ class MaskJEPA(BaseModel):
             the Runner's ``randomness.seed``. Defaults to None.
         data_preprocessor (dict, optional): As in mmdet.
         init_cfg (dict, optional): Initialisation config.
-        panoptic_fusion_head, train_cfg, test_cfg (dict, optional): Accepted,
-            so that ``model`` may inherit from a detector's config, and not
-            used.
 
     Raises:
         TypeError: If the adapter does not fit the head.
@@ -96,10 +93,7 @@ class MaskJEPA(BaseModel):
                  monitor_interval: int = 50,
                  seed: Optional[int] = None,
                  data_preprocessor: OptConfigType = None,
-                 init_cfg: OptMultiConfig = None,
-                 panoptic_fusion_head: OptConfigType = None,
-                 train_cfg: OptConfigType = None,
-                 test_cfg: OptConfigType = None) -> None:
+                 init_cfg: OptMultiConfig = None) -> None:
         super().__init__(
             data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
@@ -162,6 +156,23 @@ class MaskJEPA(BaseModel):
         self.target.update(self.backbone, self.panoptic_head.pixel_decoder,
                            momentum)
 
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
+                              *args, **kwargs) -> None:
+        """Let the target start from the online weights of a detector.
+
+        The weights of a detector, unlike those of a pretraining, hold none.
+        """
+        if not any(key.startswith(f'{prefix}target.') for key in state_dict):
+            parts = dict(
+                backbone='backbone.',
+                pixel_decoder='panoptic_head.pixel_decoder.')
+            for name in self.target.state_dict():
+                part, rest = name.split('.', 1)
+                online = f'{prefix}{parts[part]}{rest}'
+                if online in state_dict:
+                    state_dict[f'{prefix}target.{name}'] = state_dict[online]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def forward(
         self,
         inputs: Tensor,
@@ -218,22 +229,31 @@ class MaskJEPA(BaseModel):
             the values of :func:`monitor_values`.
         """
         monitored = int(self.random.step) % self.monitor_interval == 0
+        # Steps 1 to 7.
         step = self._predict_target(inputs)
 
+        # 8. JEPA loss, at the hidden places.
         losses = dict(
             loss_jepa=self.loss_jepa(step['prediction'],
                                      step['target_on_grid'],
                                      step['hidden_on_grid']))
+
+        # 9. Reconstruction of the clean image, from the mask features.
         if self.reconstruction_head is not None:
             losses['loss_reconstruction'] = self.loss_reconstruction(
                 self.reconstruction_head(step['mask_features']), inputs)
+
+        # 10. What keeps masks calibrated and features of full rank; with the
+        #     coarsest memory, a batch has too few places for statistics.
         if self.loss_mask_level is not None:
             losses['loss_mask_level'] = self.loss_mask_level(
                 step['logits_on_grid'])
         if self.loss_regularizer is not None:
-            # The finest three maps: with the coarsest, too few places.
             losses['loss_regularizer'] = self.loss_regularizer(
                 [step['mask_features'], *step['memory'][-2:]])
+
+        # 11. Each loss has its weight; the sum is MMEngine's, and the target
+        #     moves after the optimiser's step (EMATargetHook).
         if monitored:
             losses.update(
                 monitor_values(step['target_on_grid'], step['mask_features'],

@@ -75,14 +75,17 @@ def monitor_values(target_features: Tensor, mask_features: Tensor,
     """
     above = mask_logits > 0
     owner = F.one_hot(mask_weights.argmax(1), mask_weights.shape[1])
-    return {
-        'monitor/target_std': channel_std(target_features),
-        'monitor/target_rank': effective_rank(target_features),
-        'monitor/online_std': channel_std(mask_features),
-        'monitor/online_rank': effective_rank(mask_features),
+    values = {
         'monitor/mask_entropy':
         torch.special.entr(mask_weights.float()).sum(1).mean(),
         'monitor/logits_above_zero': above.float().mean(),
         'monitor/places_covered': above.any(1).float().mean(),
         'monitor/queries_used': owner.amax((1, 2)).float().mean()
     }
+    # Autocast would multiply the matrices in half precision.
+    with torch.autocast(mask_features.device.type, enabled=False):
+        for branch, features in dict(
+                target=target_features, online=mask_features).items():
+            values[f'monitor/{branch}_std'] = channel_std(features)
+            values[f'monitor/{branch}_rank'] = effective_rank(features)
+    return values

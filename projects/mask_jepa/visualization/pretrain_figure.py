@@ -1,10 +1,13 @@
-from typing import List, Sequence
+from typing import Sequence
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from mmdet.structures import DetDataSample
+from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from ..models.block_masking import resize_mask
@@ -27,30 +30,36 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
     return picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 
-def cluster(feature_maps: Sequence[Tensor],
-            num_clusters: int) -> List[np.ndarray]:
-    """Cluster the places of several maps together, as the paper's Fig. 5.
+def cluster(feature_maps: Sequence[Tensor], num_clusters: int) -> np.ndarray:
+    """Cluster the places of all maps together by k-means (paper, Fig. 5).
 
     Args:
         feature_maps (Sequence[Tensor]): Each (C, h, w).
-        num_clusters (int): Number of clusters, shared by all maps, so that
-            one colour means the same in all of them.
+        num_clusters (int): Number of clusters.
 
     Returns:
-        list[np.ndarray]: Cluster of each place, each (h, w).
+        np.ndarray: Cluster of each place, (number of maps, h, w).
     """
-    places = [
-        F.normalize(features.float(), dim=0).flatten(1).T.cpu().numpy()
-        for features in feature_maps
-    ]
-    assignment = KMeans(
-        num_clusters, n_init=3, random_state=0).fit_predict(
-            np.concatenate(places))
-    ends = np.cumsum([len(places_of_one) for places_of_one in places])
-    return [
-        part.reshape(features.shape[-2:]) for part, features in zip(
-            np.split(assignment, ends[:-1]), feature_maps)
-    ]
+    stacked = F.normalize(torch.stack(list(feature_maps)).float(), dim=1)
+    places = stacked.permute(0, 2, 3, 1).cpu().numpy()
+    kmeans = KMeans(num_clusters, n_init=3, random_state=0)
+    assignment = kmeans.fit_predict(places.reshape(-1, places.shape[-1]))
+    return assignment.reshape(places.shape[:-1])
+
+
+def match_colours(clusters: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Number clusters so that they agree best with others.
+
+    Args:
+        clusters (np.ndarray): To be numbered anew.
+        reference (np.ndarray): Of the same shape.
+
+    Returns:
+        np.ndarray: The same clusters with other numbers.
+    """
+    overlap = contingency_matrix(reference.ravel(), clusters.ravel())
+    numbers, old_numbers = linear_sum_assignment(overlap, maximize=True)
+    return numbers[np.argsort(old_numbers)][clusters]
 
 
 def draw_pretraining(samples: Sequence[DetDataSample],
@@ -68,9 +77,11 @@ def draw_pretraining(samples: Sequence[DetDataSample],
     Returns:
         Figure: Ready to be saved.
     """
-    online = [sample.mask_features for sample in samples]
-    target = [sample.target_features for sample in samples]
-    clusters = cluster(online + target, num_clusters)
+    target = cluster([sample.target_features for sample in samples],
+                     num_clusters)
+    online = cluster([sample.mask_features for sample in samples],
+                     num_clusters)
+    online = match_colours(online, target)
     rows = []
     for index, sample in enumerate(samples):
         clean = to_picture(sample.clean_image, mean, std)
@@ -84,8 +95,8 @@ def draw_pretraining(samples: Sequence[DetDataSample],
         if 'reconstruction' in sample:
             row['reconstruction'] = to_picture(sample.reconstruction, mean,
                                                std)
-        row['F_last online, k-means'] = clusters[index]
-        row['F_last target, k-means'] = clusters[len(samples) + index]
+        row['F_last online, k-means'] = online[index]
+        row['F_last target, k-means'] = target[index]
         row['query that owns the place'] = sample.mask_weights.argmax(
             0).cpu().numpy() % 20
         rows.append(row)

@@ -1,0 +1,49 @@
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class MatchingCheckpointHook(Hook):
+    """Refuse a checkpoint of another architecture.
+
+    mmengine loads what fits and only warns of the rest, so that a run could
+    start from noise unnoticed. The class predictor may differ: pretraining
+    does not use it.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes before anything is loaded.
+
+        Args:
+            runner (Runner): The runner of the process.
+            checkpoint (dict): What was loaded from the file.
+
+        Raises:
+            ValueError: If the file holds no weights of this network.
+        """
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        own = model.state_dict()
+        weights = checkpoint.get('state_dict', checkpoint)
+        untrained = tuple(
+            f'panoptic_head.{name}.'
+            for name in model.adapter.untrained_modules)
+        wanted = [
+            key for key in own
+            if key.startswith(('backbone.', 'panoptic_head.'))
+            and not key.startswith(untrained)
+        ]
+        wrong = [
+            key for key in wanted
+            if key not in weights or own[key].shape != weights[key].shape
+        ]
+        if wrong:
+            raise ValueError(
+                f'The checkpoint does not fit the config: {len(wrong)} of '
+                f'{len(wanted)} tensors of backbone and head are missing or '
+                f'have another shape, {wrong[0]} for example. Give a '
+                'checkpoint of this network, or the config that the '
+                'checkpoint was trained with.')

@@ -1,0 +1,235 @@
+"""Fixtures: a very small Mask-JEPA, images to train it on, and a Runner."""
+import copy
+import gc
+import itertools
+import logging
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from PIL import Image, ImageDraw
+from torch.utils.data import dataloader
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+IMAGE_SIZE = 64  # pixels: a grid of 2x2 cells
+CHANNELS = 32  # as many as the groups of the group norms
+ATTENTION = dict(embed_dims=CHANNELS)
+FFN = dict(embed_dims=CHANNELS, feedforward_channels=64)
+TINY_OPTIONS = {
+    'model.backbone.base_channels': CHANNELS,
+    'model.panoptic_head': dict(
+        in_channels=[32, 64, 128, 256],
+        feat_channels=CHANNELS,
+        out_channels=CHANNELS,
+        num_queries=10,
+        positional_encoding=dict(num_feats=CHANNELS // 2),
+        pixel_decoder=dict(
+            positional_encoding=dict(num_feats=CHANNELS // 2),
+            encoder=dict(
+                num_layers=1,
+                layer_cfg=dict(self_attn_cfg=ATTENTION, ffn_cfg=FFN))),
+        transformer_decoder=dict(
+            num_layers=3,
+            layer_cfg=dict(
+                self_attn_cfg=ATTENTION,
+                cross_attn_cfg=ATTENTION,
+                ffn_cfg=FFN))),
+    'train_dataloader.batch_size': 2,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'train_dataloader.dataset.pipeline.1.scale': IMAGE_SIZE,
+    'param_scheduler.0.end': 2,
+    'param_scheduler.1.begin': 2,
+    'param_scheduler.1.end': 8,
+    'default_hooks.logger.interval': 1,
+}
+
+
+def data_folder():
+    """Where the real data are, or would be."""
+    return Path(
+        os.environ.get('MASK_JEPA_DATA', ROOT.parent / 'shared' / 'data'))
+
+
+def real_images():
+    """All real photographs; none where the data are absent."""
+    return sorted(data_folder().glob('**/*.jpg'))
+
+
+def pytest_report_header():
+    """Say in the report which images the tests see."""
+    count = len(real_images())
+    return f'Mask-JEPA: {count} real images in {data_folder()}' if count else (
+        f'Mask-JEPA: no real images in {data_folder()}: generated ones')
+
+
+def draw_scene(seed, size=(96, 80)):
+    """Draw shapes, a gradient and noise, a little like a photograph."""
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(0, 120, size[0])[None, :, None]
+    noise = rng.normal(60, 12, (size[1], size[0], 3))
+    scene = Image.fromarray((ramp + noise).clip(0, 255).astype(np.uint8))
+    canvas = ImageDraw.Draw(scene)
+    for draw in (canvas.rectangle, canvas.ellipse):
+        left, top = rng.integers(0, 40, 2).tolist()
+        colour = tuple(rng.integers(0, 256, 3).tolist())
+        draw((left, top, left + 30, top + 24), fill=colour)
+    return scene
+
+
+def forget_globals():
+    """Drop what MMEngine keeps for the whole process, and close its logs."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
+    for keeper in (MMLogger, MessageHub, DefaultScope, Visualizer,
+                   *Visualizer.__subclasses__()):
+        keeper._instance_dict.clear()
+
+
+def stop_workers():
+    """End the workers of every DataLoader, which would wait for each other."""
+    for item in gc.get_objects():
+        if type(item) is dataloader._MultiProcessingDataLoaderIter:
+            item._shutdown_workers()
+
+
+@pytest.fixture(autouse=True)
+def plain_config_text(monkeypatch):
+    """Spare each Runner the seconds that yapf takes to lay out its config."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode',
+                        lambda text, **kwargs: (text, True))
+
+
+@pytest.fixture(autouse=True)
+def clean_globals():
+    """Run every test with mmdet's modules, and nothing left of others."""
+    forget_globals()
+    register_all_modules(init_default_scope=True)
+    # Initialisation would log every weight.
+    MMLogger.get_instance('tests', log_level='WARNING')
+    torch.manual_seed(0)
+    yield
+    forget_globals()
+
+
+@pytest.fixture(scope='session')
+def root():
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def base_config():
+    """The tiny config, reduced further; read once."""
+    config = Config.fromfile(str(ROOT / 'configs' / 'mask_jepa_r18_tiny.py'))
+    config.merge_from_dict(TINY_OPTIONS)
+    return config
+
+
+@pytest.fixture
+def tiny_config(base_config):
+    """Make a config of the very small network.
+
+    Options go by dotted key; those of a custom hook begin with its type.
+    """
+
+    def make(options=None):
+        config = copy.deepcopy(base_config)
+        hooks = {hook['type']: f'custom_hooks.{index}'
+                 for index, hook in enumerate(config.custom_hooks)}
+        plain = {}
+        for key, value in (options or {}).items():
+            first, *rest = key.split('.')
+            plain['.'.join([hooks.get(first, first), *rest])] = value
+        config.merge_from_dict(plain)
+        return config
+
+    return make
+
+
+@pytest.fixture
+def make_model(tiny_config):
+    """Build and initialise a very small MaskJEPA; options as of ``model``."""
+
+    def make(options=None):
+        options = {f'model.{key}': value
+                   for key, value in (options or {}).items()}
+        torch.manual_seed(0)
+        model = MODELS.build(tiny_config(options).model)
+        model.init_weights()
+        return model
+
+    return make
+
+
+@pytest.fixture
+def tiny_model(make_model):
+    """A very small MaskJEPA."""
+    return make_model()
+
+
+@pytest.fixture
+def images():
+    """Two normalised images."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator)
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """A folder of eight generated scenes, one level of it nested."""
+    folder = tmp_path / 'images'
+    (folder / 'nested').mkdir(parents=True)
+    for index in range(8):
+        place = folder / 'nested' if index % 2 else folder
+        draw_scene(index).save(place / f'scene_{index}.jpg', quality=95)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def real_data(tmp_path_factory):
+    """A few real images; generated ones where the data are absent."""
+    paths = real_images()[::20]
+    if not paths:
+        folder = tmp_path_factory.mktemp('generated')
+        paths = [folder / f'{index}.jpg' for index in range(8)]
+        for index, path in enumerate(paths):
+            draw_scene(index, size=(200, 160)).save(path)
+    return paths
+
+
+@pytest.fixture
+def make_runner(tiny_config, image_folder, tmp_path):
+    """Build a Runner as tools/train.py does, on the generated scenes."""
+    number = itertools.count()
+
+    def make(options=None, work_dir='work', hooks=()):
+        stop_workers()
+        forget_globals()
+        config = tiny_config({
+            'work_dir': str(tmp_path / work_dir),
+            'train_dataloader.dataset.data_root': str(image_folder),
+            'experiment_name': f'test_{next(number)}',
+            **(options or {})
+        })
+        runner = Runner.from_cfg(config)
+        for hook, priority in hooks:
+            runner.register_hook(hook, priority)
+        return runner
+
+    yield make
+    stop_workers()

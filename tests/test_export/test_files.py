@@ -1,0 +1,87 @@
+import os
+
+import pytest
+import torch
+
+from projects.mask_jepa import __version__
+from projects.mask_jepa.export import Export, load_checkpoint, save_export
+
+
+@pytest.fixture
+def export():
+    return Export({'backbone.a': torch.arange(6.).view(2, 3)},
+                  {'target.a': 'a reason'})
+
+
+def test_saved_file_is_safe_and_says_where_it_comes_from(export, tmp_path):
+    path = str(tmp_path / 'folder' / 'weights.pth')
+    save_export(export, path, 'mmseg', 'target', 'run 7, iteration 3')
+    content = torch.load(path, weights_only=True)
+    assert content['state_dict'].keys() == export.state_dict.keys()
+    assert torch.equal(content['state_dict']['backbone.a'],
+                       export.state_dict['backbone.a'])
+    assert content['meta'] == dict(
+        mask_jepa_version=__version__,
+        library='mmseg',
+        branch='target',
+        source='run 7, iteration 3')
+
+
+def test_loads_what_it_saves(export, tmp_path):
+    path = str(tmp_path / 'weights.pth')
+    save_export(export, path, 'mmdet', 'online', 'x')
+    loaded = load_checkpoint(path)['state_dict']
+    assert torch.equal(loaded['backbone.a'], export.state_dict['backbone.a'])
+
+
+def test_failed_save_leaves_the_old_file(export, tmp_path, monkeypatch):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(b'old')
+
+    def fail(*args):
+        raise OSError('full')
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(OSError, match='full'):
+        save_export(export, str(path), 'mmdet', 'online', 'x')
+    assert path.read_bytes() == b'old'
+
+
+class Malicious:
+    """Makes a folder on unpickling."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder, )
+
+
+def test_nothing_is_unpickled(tmp_path):
+    path, folder = tmp_path / 'bad.pth', tmp_path / 'unpickled'
+    torch.save(dict(state_dict={}, extra=Malicious(str(folder))), path)
+    with pytest.raises(ValueError, match='tensors and plain types'):
+        load_checkpoint(str(path))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04'])
+def test_other_files_get_one_sentence(tmp_path, content):
+    path = tmp_path / 'bad.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='bad.pth is no checkpoint') as caught:
+        load_checkpoint(str(path))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('content', [dict(model=1), [1, 2], torch.zeros(2)])
+def test_file_without_a_state_dict_is_named(tmp_path, content):
+    path = tmp_path / 'other.pth'
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='other.pth holds no "state_dict"'):
+        load_checkpoint(str(path))
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        load_checkpoint(str(tmp_path / 'nowhere.pth'))

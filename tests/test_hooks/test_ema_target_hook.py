@@ -1,0 +1,118 @@
+import math
+
+import pytest
+import torch
+
+from projects.mask_jepa.hooks import EMATargetHook
+
+BATCH_NORM = dict(_delete_=True, type='BN', requires_grad=True)
+
+
+def test_momentum_at_the_ends_and_in_the_middle():
+    hook = EMATargetHook(begin_momentum=0.9, end_momentum=0.98)
+    assert hook.momentum(0, 100) == pytest.approx(0.9)
+    assert hook.momentum(50, 100) == pytest.approx(0.94)
+    assert hook.momentum(100, 100) == pytest.approx(0.98)
+
+
+def test_momentum_of_four_steps_worked_by_hand():
+    """cos(0), cos(pi/4), cos(pi/2), cos(3 pi/4)."""
+    hook = EMATargetHook(begin_momentum=0.6, end_momentum=1.0)
+    half_root = 2**0.5 / 2
+    expected = [1 - 0.2 * (1 + cosine)
+                for cosine in (1, half_root, 0, -half_root)]
+    assert [hook.momentum(step, 4) for step in range(4)
+            ] == pytest.approx(expected)
+
+
+def test_defaults_are_those_of_the_design():
+    hook = EMATargetHook()
+    assert hook.momentum(0, 10) == pytest.approx(0.996)
+    assert hook.momentum(10, 10) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize('name', ['begin_momentum', 'end_momentum'])
+@pytest.mark.parametrize('value', [-0.1, 1.1])
+def test_wrong_option_is_named(name, value):
+    with pytest.raises(ValueError, match=f'{name} .* {value}'):
+        EMATargetHook(**{name: value})
+
+
+def encoder_state(model):
+    """Online parameters and buffers, by their name in the target."""
+    parameters, buffers = {}, {}
+    for part, module in (('backbone', model.backbone),
+                         ('pixel_decoder', model.panoptic_head.pixel_decoder)):
+        for name, value in module.named_parameters():
+            parameters[f'{part}.{name}'] = value.detach().clone()
+        for name, value in module.named_buffers():
+            buffers[f'{part}.{name}'] = value.clone()
+    return parameters, buffers
+
+
+# Ten iterations: with 4 to a step, the last step has only two.
+@pytest.mark.parametrize('accumulated, num_steps', [(1, 10), (4, 3)])
+def test_target_equals_the_formula_in_a_real_run(make_runner, accumulated,
+                                                 num_steps):
+    runner = make_runner({
+        'train_cfg.max_iters': 10,
+        'optim_wrapper.accumulative_counts': accumulated,
+        'model.backbone.norm_cfg': BATCH_NORM,
+        'EMATargetHook.begin_momentum': 0.5,
+    })
+    online = []
+    start = {}
+    optimizer = runner.optim_wrapper.get('optimizer') if isinstance(
+        runner.optim_wrapper, dict) else None
+    assert optimizer is not None  # It is built when training begins.
+
+    class Recorder(EMATargetHook):
+        """Only to look at the run: moves nothing."""
+
+        def before_train(self, runner):
+            parameters, _ = encoder_state(runner.model)
+            start.update(parameters)
+            step = runner.optim_wrapper.optimizer.step
+
+            def recorded_step(*args, **kwargs):
+                result = step(*args, **kwargs)
+                online.append(encoder_state(runner.model))
+                return result
+
+            runner.optim_wrapper.optimizer.step = recorded_step
+
+        def after_train_iter(self, *args, **kwargs):
+            pass
+
+    runner.register_hook(Recorder(), 'VERY_HIGH')
+    runner.train()
+
+    assert len(online) == num_steps
+    expected = {name: value.double() for name, value in start.items()}
+    momenta = []
+    for step, (parameters, _) in enumerate(online):
+        cosine = math.cos(math.pi * step / num_steps)
+        momenta.append(1 - 0.5 * (1 + cosine) / 2)
+        for name, value in parameters.items():
+            expected[name] = (
+                momenta[-1] * expected[name] +
+                (1 - momenta[-1]) * value.double())
+    target = runner.model.target
+    for name, value in target.named_parameters():
+        torch.testing.assert_close(
+            value, expected[name].float(), msg=lambda text: f"{name}: {text}")
+        assert value.dtype == torch.float32
+    # Enough has moved for the comparison to mean something.
+    name = 'backbone.conv1.weight'
+    assert not torch.allclose(expected[name].float(), start[name])
+    assert not torch.allclose(expected[name].float(), online[-1][0][name])
+    buffers = online[-1][1]
+    assert len(buffers) > 20
+    for name, value in target.named_buffers():
+        assert torch.equal(value, buffers[name]), name
+
+    logged = runner.message_hub.get_scalar('train/monitor/momentum').data[0]
+    assert logged.tolist() == pytest.approx(momenta)
+    scalars = list((runner._log_dir and __import__('pathlib').Path(
+        runner._log_dir)).glob('vis_data/scalars.json'))
+    assert 'monitor/momentum' in scalars[0].read_text()

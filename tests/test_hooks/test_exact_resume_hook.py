@@ -1,0 +1,130 @@
+"""2N iterations equal N + resume + N, bit for bit."""
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from projects.mask_jepa.datasets import UnlabeledImageDataset
+
+HALF = 4
+DROPOUT = 'model.panoptic_head.transformer_decoder.layer_cfg.ffn_cfg.ffn_drop'
+
+
+class Interrupted(Exception):
+    """The run was killed."""
+
+
+class Interrupt(Hook):
+
+    def after_train_iter(self, runner, **kwargs):
+        if runner.iter + 1 == HALF:
+            raise Interrupted
+
+
+class Watch(Hook):
+    """Keep the name of every image that a run sees."""
+
+    def __init__(self):
+        self.images = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.images += [
+            sample.img_path for sample in data_batch['data_samples']]
+
+
+def leaves(value, name=''):
+    """Everything in nested containers, by its path."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        return {name: value}
+    return {
+        path: leaf
+        for key, item in items
+        for path, leaf in leaves(item, f'{name}/{key}').items()
+    }
+
+
+def state(runner):
+    return leaves(
+        dict(
+            model=runner.model.state_dict(),
+            optimizer=runner.optim_wrapper.state_dict(),
+            schedulers=[
+                scheduler.state_dict()
+                for scheduler in runner.param_schedulers
+            ]))
+
+
+def run(make_runner, options, work_dir, hooks=()):
+    watch = Watch()
+    runner = make_runner(
+        options, work_dir, hooks=[(watch, 'NORMAL'), *hooks])
+    try:
+        runner.train()
+    except Interrupted:
+        pass
+    return runner, watch.images
+
+
+@pytest.mark.parametrize('accumulated, workers, dropout', [(1, 0, 0.0),
+                                                           (1, 0, 0.1),
+                                                           (2, 2, 0.1)])
+def test_resumed_run_equals_the_straight_one(make_runner, accumulated,
+                                             workers, dropout):
+    options = {
+        'train_cfg.max_iters': 2 * HALF,
+        'optim_wrapper.accumulative_counts': accumulated,
+        'train_dataloader.num_workers': workers,
+        'train_dataloader.persistent_workers': workers > 0,
+        'default_hooks.checkpoint.interval': HALF,
+        DROPOUT: dropout
+    }
+    straight, images = run(make_runner, options, 'straight')
+    interrupted, first = run(make_runner, options, 'resumed',
+                             [(Interrupt(), 'LOWEST')])
+    assert interrupted.iter == HALF - 1
+    # Whatever the new process has drawn before, it must not matter.
+    resumed, second = run(make_runner, dict(options, resume=True), 'resumed')
+
+    assert len(images) == 4 * HALF and len(first) == len(second) == 2 * HALF
+    assert first + second == images
+    expected, found = state(straight), state(resumed)
+    assert expected.keys() == found.keys()
+    assert sum('/exp_avg' in name for name in expected) > 100
+    for name, value in expected.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, found[name]), name
+        else:
+            assert value == found[name], name
+    before = state(interrupted)
+    name = '/model/panoptic_head.mask_embed.0.weight'
+    assert not torch.equal(before[name], found[name])
+
+
+def test_resume_reads_no_earlier_image(make_runner, monkeypatch):
+    """The stock loop loads all earlier batches again to throw them away."""
+    options = {
+        'train_cfg.max_iters': 2 * HALF,
+        'default_hooks.checkpoint.interval': HALF
+    }
+    run(make_runner, options, 'work', [(Interrupt(), 'LOWEST')])
+    read = []
+    get = UnlabeledImageDataset.__getitem__
+
+    def spy(dataset, index):
+        read.append(index)
+        return get(dataset, index)
+
+    monkeypatch.setattr(UnlabeledImageDataset, '__getitem__', spy)
+    run(make_runner, dict(options, resume=True), 'work')
+    assert len(read) == 2 * HALF
+
+
+def test_other_sampler_is_refused(make_runner):
+    runner = make_runner(
+        {'train_dataloader.sampler.type': 'InfiniteSampler'})
+    with pytest.raises(
+            TypeError, match='SeekableInfiniteSampler.*InfiniteSampler'):
+        runner.train()

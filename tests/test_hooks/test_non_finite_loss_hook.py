@@ -1,0 +1,101 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from projects.mask_jepa.hooks import NonFiniteLossError
+
+
+class Watch(Hook):
+    """Keep weights, optimiser and file names as they are before a step."""
+
+    def __init__(self):
+        self.weights, self.optimizer, self.images = [], [], []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.weights.append(parameters(runner.model))
+        self.optimizer.append(
+            copy.deepcopy(runner.optim_wrapper.state_dict()))
+        self.images.append(
+            [sample.img_path for sample in data_batch['data_samples']])
+
+
+def parameters(model):
+    return {name: value.detach().clone()
+            for name, value in model.named_parameters()}
+
+
+def spoil(model, iteration, name, value):
+    """Let one term of one iteration go wrong."""
+    loss = model.loss
+    calls = []
+
+    def spoilt_loss(*args, **kwargs):
+        losses = loss(*args, **kwargs)
+        calls.append(None)
+        if len(calls) == iteration:
+            losses[name] = losses[name] * value
+        return losses
+
+    model.loss = spoilt_loss
+
+
+def flat(value):
+    """All tensors and numbers of nested containers, in order."""
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in flat(item)]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in flat(item)]
+    return [torch.as_tensor(value)] if value is not None else []
+
+
+@pytest.mark.parametrize('name, value', [('loss_jepa', float('nan')),
+                                         ('loss_reconstruction',
+                                          float('inf'))])
+def test_run_ends_before_the_step(make_runner, name, value):
+    watch = Watch()
+    runner = make_runner({
+        'train_cfg.max_iters': 6,
+        'default_hooks.checkpoint.interval': 2
+    }, hooks=[(watch, 'VERY_LOW')])
+    spoil(runner.model, 4, name, value)
+    with pytest.raises(NonFiniteLossError) as caught:
+        runner.train()
+
+    assert f'Iteration 4: {name}={value}.' in str(caught.value)
+    record = Path(runner.work_dir) / 'non_finite_loss_rank0.json'
+    assert str(record) in str(caught.value)
+    content = json.loads(record.read_text())
+    assert content['iter'] == 3
+    assert content['images'] == watch.images[3]
+    assert len(set(content['images'])) == 2
+    assert content['losses'][name] == str(value)
+    assert float(content['losses']['loss_mask_level']) > 0
+
+    assert len(watch.weights) == 4
+    after = parameters(runner.model)
+    for key, weight in watch.weights[3].items():
+        assert torch.equal(after[key], weight), key
+    assert not torch.equal(after['backbone.conv1.weight'],
+                           watch.weights[2]['backbone.conv1.weight'])
+    for one, other in zip(
+            flat(watch.optimizer[3]), flat(runner.optim_wrapper.state_dict())):
+        assert torch.equal(one, other)
+
+    saved = sorted(path.name for path in
+                   Path(runner.work_dir).glob('iter_*.pth'))
+    assert saved == ['iter_2.pth']
+    checkpoint = torch.load(
+        Path(runner.work_dir) / 'iter_2.pth', weights_only=True)
+    for key, weight in watch.weights[2].items():
+        assert torch.equal(checkpoint['state_dict'][key], weight), key
+
+
+def test_non_finite_monitor_does_not_end_the_run(make_runner):
+    runner = make_runner({'train_cfg.max_iters': 2})
+    spoil(runner.model, 1, 'monitor/target_rank', float('nan'))
+    runner.train()
+    assert runner.iter == 2

@@ -1,0 +1,75 @@
+import math
+
+import pytest
+from mmengine.hooks import Hook
+
+from projects.mask_jepa.hooks import QueryNoiseHook
+
+
+def sigmas(iterations, max_iters=100, **options):
+    hook = QueryNoiseHook(**options)
+    return [hook.sigma(iteration, max_iters) for iteration in iterations]
+
+
+def test_constant_stays_at_its_start():
+    assert sigmas([0, 50, 100]) == [1.0, 1.0, 1.0]
+    assert sigmas([0, 99], start=0.3, end=0.9) == [0.3, 0.3]
+
+
+def test_linear():
+    assert sigmas([0, 25, 50, 100], schedule='linear') == pytest.approx(
+        [1, 0.75, 0.5, 0])
+
+
+def test_cosine():
+    eighth = (1 - math.cos(math.pi / 4)) / 2
+    assert sigmas([0, 25, 50, 100], schedule='cosine') == pytest.approx(
+        [1, 1 - eighth, 0.5, 0])
+
+
+@pytest.mark.parametrize('schedule', ['linear', 'cosine'])
+def test_between_two_iterations(schedule):
+    found = sigmas([0, 20, 30, 40, 70],
+                   schedule=schedule,
+                   start=0.8,
+                   end=0.2,
+                   begin_iter=20,
+                   end_iter=40)
+    assert found == pytest.approx([0.8, 0.8, 0.5, 0.2, 0.2])
+
+
+def test_rising_schedule():
+    assert sigmas([0, 50, 100], schedule='linear', start=0,
+                  end=1) == pytest.approx([0, 0.5, 1])
+
+
+@pytest.mark.parametrize('options, named', [
+    (dict(schedule='step'), 'schedule .*step'),
+    (dict(start=1.2), 'start .* 1.2'),
+    (dict(end=-0.1), 'end .* -0.1'),
+    (dict(begin_iter=10, end_iter=10), 'end_iter=10 .* begin_iter=10'),
+])
+def test_wrong_option_is_named(options, named):
+    with pytest.raises(ValueError, match=named):
+        QueryNoiseHook(**options)
+
+
+def test_model_follows_the_schedule_in_a_real_run(make_runner):
+    seen = []
+
+    class Watch(Hook):
+
+        def after_train_iter(self, runner, **kwargs):
+            seen.append(float(runner.model.random_queries.sigma))
+
+    runner = make_runner({
+        'train_cfg.max_iters': 4,
+        'QueryNoiseHook.schedule': 'linear',
+        'QueryNoiseHook.end': 0.2
+    }, hooks=[(Watch(), 'LOWEST')])
+    runner.train()
+    assert seen == pytest.approx([1.0, 0.8, 0.6, 0.4])
+    logged = runner.message_hub.get_scalar('train/monitor/sigma').data[0]
+    assert logged.tolist() == pytest.approx(seen)
+    assert runner.model.random_queries.lowest_sigma.item() == pytest.approx(
+        0.4)

@@ -1,0 +1,154 @@
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+
+from projects.mask_jepa.losses import JEPALoss
+
+
+def total(losses):
+    return sum(value for name, value in losses.items() if 'loss' in name)
+
+
+def test_keys_of_a_step_are_all_finite(tiny_model, images):
+    losses = tiny_model(images, mode='loss')
+    assert {name for name in losses if 'loss' in name} == {
+        'loss_jepa', 'loss_reconstruction', 'loss_mask_level',
+        'loss_regularizer'
+    }
+    for name, value in losses.items():
+        assert value.ndim == 0 and value.isfinite(), name
+    monitors = losses.keys() - {
+        name for name in losses if name.startswith('loss_')}
+    assert len(monitors) == 8
+    assert all(name.startswith('monitor/') for name in monitors)
+
+
+def test_monitors_never_enter_the_objective(tiny_model, images):
+    losses = tiny_model(images, mode='loss')
+    parsed, logged = tiny_model.parse_losses(losses)
+    terms = [losses[f'loss_{name}'] for name in (
+        'jepa', 'reconstruction', 'mask_level', 'regularizer')]
+    torch.testing.assert_close(parsed, sum(terms))
+    assert logged.keys() > losses.keys()
+
+
+@pytest.mark.parametrize('interval', [1, 3])
+def test_monitors_appear_at_their_interval(make_model, images, interval):
+    model = make_model(dict(monitor_interval=interval))
+    seen = [
+        'monitor/target_rank' in model(images, mode='loss') for _ in range(7)
+    ]
+    assert seen == [step % interval == 0 for step in range(7)]
+
+
+def test_losses_are_those_of_the_predicted_step(tiny_model, images):
+    """Each loss sees what its name says; recomputed from `predict`."""
+    tiny_model.eval()
+    samples = tiny_model(images, [DetDataSample() for _ in images], 'predict')
+    losses = tiny_model(images, mode='loss')
+
+    def stack(name):
+        return torch.stack([sample.get(name) for sample in samples])
+
+    hidden = stack('hidden')[:, None]
+    torch.testing.assert_close(
+        losses['loss_jepa'].detach(),
+        JEPALoss()(stack('prediction'), stack('target_on_grid'), hidden))
+    error = (stack('reconstruction') - images).square().mean()
+    torch.testing.assert_close(losses['loss_reconstruction'].detach(), error)
+    pooled = torch.nn.functional.avg_pool2d(stack('target_features'), 2)
+    torch.testing.assert_close(stack('target_on_grid'), pooled)
+
+
+def test_tensor_mode_is_backbone_and_pixel_decoder(tiny_model, images):
+    tiny_model.eval()
+    mask_features, memory = tiny_model(images, mode='tensor')
+    stock = tiny_model.panoptic_head.pixel_decoder(tiny_model.backbone(images))
+    assert torch.equal(mask_features, stock[0])
+    assert all(map(torch.equal, memory, stock[1]))
+
+
+def test_prediction_fields_and_their_shapes(tiny_model, images):
+    tiny_model.eval()
+    samples = tiny_model(images, [DetDataSample() for _ in images], 'predict')
+    shapes = dict(
+        clean_image=(3, 64, 64),
+        noisy_image=(3, 64, 64),
+        reconstruction=(3, 64, 64),
+        hidden=(8, 8),
+        mask_features=(32, 16, 16),
+        target_features=(32, 16, 16),
+        target_on_grid=(32, 8, 8),
+        prediction=(32, 8, 8),
+        mask_weights=(10, 8, 8))
+    for image, sample in zip(images, samples):
+        assert {name: tuple(sample.get(name).shape)
+                for name in sample.all_keys()} == shapes
+        assert torch.equal(sample.clean_image, image)
+        assert sample.hidden.sum() == 32
+        torch.testing.assert_close(
+            sample.mask_weights.sum(0), torch.ones(8, 8))
+        # Fresh from initialisation, either encoder gives the same.
+        assert torch.equal(sample.mask_features, sample.target_features)
+        visible = ~sample.hidden.repeat_interleave(
+            8, 0).repeat_interleave(8, 1)
+        assert not torch.equal(sample.noisy_image[:, visible],
+                               image[:, visible])
+
+
+def test_predict_is_deterministic_in_eval_mode(tiny_model, images):
+    tiny_model.eval()
+    torch.manual_seed(1)
+    first = tiny_model.predict(images, [DetDataSample() for _ in images])
+    torch.manual_seed(2)
+    second = tiny_model.predict(images, [DetDataSample() for _ in images])
+    for one, other in zip(first, second):
+        for name in one.all_keys():
+            assert torch.equal(one.get(name), other.get(name)), name
+
+
+def test_training_steps_draw_anew_and_by_the_seed_alone(make_model, images):
+    def losses(seed, global_seed):
+        model = make_model(dict(seed=seed))
+        torch.manual_seed(global_seed)
+        return [total(model(images, mode='loss')).item() for _ in range(3)]
+
+    reference = losses(seed=1, global_seed=0)
+    assert len(set(reference)) == 3
+    assert losses(seed=1, global_seed=7) == reference
+    assert losses(seed=2, global_seed=0) != reference
+
+
+def test_wrong_mode(tiny_model, images):
+    with pytest.raises(ValueError, match="'train'"):
+        tiny_model(images, mode='train')
+
+
+def test_unknown_adapter_is_named(make_model):
+    with pytest.raises(ValueError, match='model.adapter .*NoSuchAdapter'):
+        make_model(dict(adapter='NoSuchAdapter'))
+
+
+def test_head_of_another_family_is_named(make_model):
+    conv = dict(_delete_=True, type='RPNHead', in_channels=8)
+    with pytest.raises(TypeError, match='Mask2FormerHead.*RPNHead'):
+        make_model(dict(panoptic_head=conv))
+
+
+def test_prediction_stride_must_divide_a_cell(make_model):
+    with pytest.raises(ValueError, match='prediction_stride=12 .*stride=32'):
+        make_model(dict(prediction_stride=12))
+
+
+@pytest.mark.parametrize('stride', [4, 16, 32])
+def test_prediction_grid_follows_its_stride(make_model, images, stride):
+    model = make_model(dict(prediction_stride=stride)).eval()
+    sample = model.predict(images, [DetDataSample() for _ in images])[0]
+    side = 64 // stride
+    assert sample.prediction.shape == (32, side, side)
+    assert sample.hidden.float().mean() == 0.5
+
+
+def test_images_must_be_multiples_of_a_cell(tiny_model):
+    with pytest.raises(ValueError, match='pad_size_divisor=32'):
+        tiny_model(torch.zeros(1, 3, 64, 80), mode='loss')

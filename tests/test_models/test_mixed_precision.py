@@ -1,0 +1,29 @@
+import torch
+
+
+def test_bfloat16_step_is_finite_and_close_to_float32(tiny_model, images):
+    tiny_model.train()
+    state = {key: value.clone()
+             for key, value in tiny_model.state_dict().items()}
+    exact = tiny_model.loss(images)
+    tiny_model.load_state_dict(state)  # the same random numbers once more
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = tiny_model.loss(images)
+    for key, value in exact.items():
+        if 'loss' in key:
+            assert mixed[key].dtype == torch.float32
+            torch.testing.assert_close(
+                mixed[key], value, rtol=0.05, atol=0.02)
+    sum(value for key, value in mixed.items() if 'loss' in key).backward()
+    gradients = [parameter.grad for parameter in tiny_model.parameters()
+                 if parameter.requires_grad]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_pixel_decoder_stays_in_float32(tiny_model, images):
+    seen = []
+    tiny_model.panoptic_head.pixel_decoder.register_forward_hook(
+        lambda module, inputs, output: seen.append(output[0].dtype))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        tiny_model.encode(images)
+    assert seen == [torch.float32]

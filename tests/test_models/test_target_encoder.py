@@ -1,0 +1,141 @@
+import pytest
+import torch
+from torch import nn
+
+from projects.mask_jepa.models import Mask2FormerAdapter, TargetEncoder
+
+BATCH_NORM = {
+    'backbone.norm_cfg': dict(
+        _delete_=True, type='BN', requires_grad=True)
+}
+
+
+@pytest.fixture
+def model(make_model):
+    """With batch norm in the backbone, so that there are buffers."""
+    return make_model(BATCH_NORM)
+
+
+def pairs(model):
+    """Target tensor and online tensor by name: parameters, buffers."""
+    for kind in ('named_parameters', 'named_buffers'):
+        online = {
+            **{f'backbone.{name}': tensor
+               for name, tensor in getattr(model.backbone, kind)()},
+            **{f'pixel_decoder.{name}': tensor for name, tensor in getattr(
+                model.panoptic_head.pixel_decoder, kind)()}
+        }
+        target = dict(getattr(model.target, kind)())
+        assert target.keys() == online.keys() != set()
+        yield [(name, target[name], online[name]) for name in target]
+
+
+def change_online(model):
+    """Let the online weights and buffers go elsewhere."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter))
+    model.train()
+    model.backbone(torch.randn(2, 3, 64, 64))
+
+
+def test_equals_the_online_branch_after_init_weights(model):
+    for kind in pairs(model):
+        for name, target, online in kind:
+            assert torch.equal(target, online), name
+            assert target.data_ptr() != online.data_ptr(), name
+
+
+@pytest.mark.parametrize('momentum', [0.0, 0.25, 0.996, 1.0])
+def test_update_equals_the_formula(model, momentum):
+    change_online(model)
+    parameters, _ = pairs(model)
+    expected = {
+        name: momentum * target.double() + (1 - momentum) * online.double()
+        for name, target, online in parameters
+    }
+    before = {name: target.clone() for name, target, _ in parameters}
+    model.update_target(momentum)
+    for name, target, online in parameters:
+        torch.testing.assert_close(target, expected[name].float())
+        if momentum == 0:
+            assert torch.equal(target, online), name
+        if momentum == 1:
+            assert torch.equal(target, before[name]), name
+
+
+def test_update_copies_buffers_and_leaves_the_online_branch(model):
+    change_online(model)
+    _, buffers = pairs(model)
+    assert any(not torch.equal(target, online)
+               for _, target, online in buffers)
+    online = {name: value.clone() for name, value in
+              model.state_dict().items() if not name.startswith('target.')}
+    model.update_target(0.9)
+    for name, target, source in buffers:
+        assert torch.equal(target, source), name
+    for name, value in online.items():
+        assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_stays_in_eval_mode(model):
+    model.train()
+    assert model.backbone.training
+    assert not any(module.training for module in model.target.modules())
+    model.target.train()
+    assert not any(module.training for module in model.target.modules())
+
+
+def test_batch_statistics_do_not_move_in_the_forward_pass(model, images):
+    model.train()
+    before = [buffer.clone() for buffer in model.target.buffers()]
+    model.target(images)
+    assert all(map(torch.equal, before, model.target.buffers()))
+
+
+def test_has_no_gradient(model, images):
+    mask_features, memory = model.target(images.requires_grad_())
+    assert not mask_features.requires_grad
+    assert not any(level.requires_grad for level in memory)
+    assert not any(weight.requires_grad
+                   for weight in model.target.parameters())
+
+
+def test_equals_the_online_encoder_in_eval_mode(model, images):
+    change_online(model)
+    model.update_target(0.0)
+    model.eval()
+    online, target = model.encode(images), model.target(images)
+    assert torch.equal(online[0], target[0])
+    assert all(map(torch.equal, online[1], target[1]))
+
+
+def encoder(names, size=3):
+    module = nn.Module()
+    for name in names:
+        module.add_module(name, nn.Linear(size, size))
+    return module
+
+
+@pytest.mark.parametrize('online, named', [
+    (encoder(['a']), 'b.bias, b.weight'),
+    (encoder(['a', 'b', 'c']), 'c.bias, c.weight'),
+    (encoder(['a', 'b'], size=4), 'a.bias|b.weight'),
+])
+def test_mismatch_is_named(online, named):
+    target = TargetEncoder(
+        encoder(['a', 'b']), encoder(['d']), Mask2FormerAdapter)
+    before = target.backbone.a.weight.clone()
+    with pytest.raises(ValueError, match=f'backbone .*({named})'):
+        target.update(online, encoder(['d']), 0.5)
+    assert torch.equal(before, target.backbone.a.weight)
+
+
+def test_mismatch_of_buffers_is_named():
+    target = TargetEncoder(
+        encoder(['a']), encoder(['d']), Mask2FormerAdapter)
+    online = encoder(['a'])
+    online.register_buffer('mean', torch.zeros(2))
+    with pytest.raises(ValueError, match='backbone .* mean'):
+        target.update(online, encoder(['d']), 0.5)

@@ -1,0 +1,175 @@
+"""From a pretraining checkpoint into the stock libraries."""
+from glob import glob
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope='session')
+def scenes(tmp_path_factory, root):
+    """Labelled scenes, laid out as the real data are."""
+    import subprocess
+    import sys
+    folder = tmp_path_factory.mktemp('scenes')
+    subprocess.run([
+        sys.executable, root / 'tools/misc/generate_scenes.py', folder,
+        '--num-train', '4', '--num-val', '2'
+    ],
+                   check=True)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def pretrained(tmp_path_factory, root, scenes):
+    """Two iterations of the tiny config, and its initial weights."""
+    import os
+    import subprocess
+    import sys
+    folder = tmp_path_factory.mktemp('pretrained')
+    subprocess.run([
+        sys.executable, 'tools/train.py', 'configs/mask_jepa_r18_tiny.py',
+        '--work-dir', folder, '--cfg-options', 'train_cfg.max_iters=3',
+        'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=1',
+        'default_hooks.checkpoint.max_keep_ckpts=3'
+    ],
+                   check=True,
+                   cwd=root,
+                   env={
+                       **os.environ, 'MASK_JEPA_DATA': str(scenes),
+                       'OMP_NUM_THREADS': '1'
+                   })
+    return folder
+
+
+def finetune_config(library):
+    return glob(f'configs/finetune/{library}/*tiny*.py')[0]
+
+
+@pytest.mark.parametrize('library, branch', [('mmdet', 'online'),
+                                             ('mmseg', 'target')])
+def test_export_verifies_completely(python, pretrained, library, branch,
+                                    tmp_path):
+    out = tmp_path / 'exported.pth'
+    output = python('tools/export_pretrained.py', pretrained / 'iter_3.pth',
+                    '--to', library, '--branch', branch, '--out', out)
+    assert 'class predictor' in output
+    output = python('tools/verify_pretrained.py', finetune_config(library),
+                    out)
+    assert '(100%)' in output
+
+
+def test_verify_fails_on_another_network(python, pretrained):
+    output = python(
+        'tools/verify_pretrained.py',
+        'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+        pretrained / 'mask_jepa_mmdet.pth',
+        fails=True)
+    assert 'another network' in output
+
+
+def test_verify_fails_where_one_tensor_has_no_place(python, pretrained):
+    output = python(
+        'tools/verify_pretrained.py',
+        finetune_config('mmdet'),
+        pretrained / 'mask_jepa_mmdet.pth',
+        '--cfg-options',
+        'model.panoptic_head.num_queries=49',
+        fails=True)
+    assert '(99%)' in output
+
+
+def test_export_refuses_other_files_in_one_sentence(python, tmp_path):
+    other = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={'backbone.conv1.weight': torch.ones(1)}),
+               other)
+    for path, sentence in {
+            other: 'no Mask-JEPA checkpoint',
+            tmp_path / 'missing.pth': 'There is no checkpoint at',
+            'README.md': 'no checkpoint of tensors and plain types'
+    }.items():
+        output = python(
+            'tools/export_pretrained.py', path, '--to', 'mmdet', fails=True)
+        assert sentence in output
+        assert 'Traceback' not in output
+
+
+def test_training_changes_every_exported_tensor(pretrained, root,
+                                                monkeypatch, scenes):
+    monkeypatch.setenv('MASK_JEPA_DATA', str(scenes))
+    from projects.mask_jepa.export import export_weights
+    config = Config.fromfile(str(root / 'configs/mask_jepa_r18_tiny.py'))
+    first = torch.load(pretrained / 'iter_1.pth', weights_only=True)
+    last = torch.load(pretrained / 'iter_3.pth', weights_only=True)
+    assert config.model.type == 'MaskJEPA'
+    for branch in ('online', 'target'):
+        before, after = (
+            export_weights(file['state_dict'], 'mmdet', branch).state_dict
+            for file in (first, last))
+        same = [key for key in after if torch.equal(before[key], after[key])]
+        assert not same
+
+
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_stock_model_computes_the_same_features(pretrained, library,
+                                                monkeypatch, scenes):
+    monkeypatch.setenv('MASK_JEPA_DATA', str(scenes))
+    state = torch.load(pretrained / 'iter_3.pth', weights_only=True)
+    pretraining = Config.fromfile('configs/mask_jepa_r18_tiny.py')
+    jepa = MODELS.build(pretraining.model)
+    jepa.load_state_dict(state['state_dict'])
+    jepa.eval()
+
+    config = Config.fromfile(finetune_config(library))
+    init_default_scope(library)
+    config.model.init_cfg.checkpoint = str(
+        pretrained / f'mask_jepa_{library}.pth')
+    from mmengine.registry import MODELS as ALL_MODELS
+    model = ALL_MODELS.build(config.model)
+    model.init_weights()
+    model.eval()
+    head = model.panoptic_head if library == 'mmdet' else model.decode_head
+    image = torch.randn(
+        1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, _ = jepa.encode(image)
+        actual, _ = head.pixel_decoder(model.backbone(image))
+    assert torch.equal(expected, actual)
+
+
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_stock_tools_fine_tune_and_test(python, stock_tool, pretrained,
+                                        library, scenes, tmp_path):
+    config = finetune_config(library)
+    exported = pretrained / f'mask_jepa_{library}.pth'
+    work_dir = tmp_path / 'finetune'
+    options = [
+        '--work-dir', work_dir, '--cfg-options',
+        f'model.init_cfg.checkpoint={exported}', 'train_cfg.max_iters=2',
+        'train_cfg.val_interval=10', 'default_hooks.checkpoint.interval=2',
+        'train_dataloader.batch_size=2'
+    ]
+    output = python(
+        stock_tool(library, 'train.py'),
+        config,
+        *options,
+        MASK_JEPA_DATA=str(scenes))
+    # The class predictor, and nothing else, has to start from noise.
+    missing = output.split('missing keys in source state_dict: ')[1]
+    head = 'panoptic_head' if library == 'mmdet' else 'decode_head'
+    assert missing.split('\n')[0] == (
+        f'{head}.cls_embed.weight, {head}.cls_embed.bias')
+    assert 'unexpected key' not in output
+    assert 'size mismatch' not in output
+
+    output = python(
+        stock_tool(library, 'test.py'),
+        config,
+        work_dir / 'iter_2.pth',
+        '--work-dir',
+        tmp_path / 'test',
+        MASK_JEPA_DATA=str(scenes),
+        TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1')
+    assert ('coco/segm_mAP' if library == 'mmdet' else 'mIoU') in output

@@ -1,0 +1,92 @@
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def config_file(tiny_config, image_folder, tmp_path):
+    """A very small run, as a file."""
+    path = tmp_path / 'config.py'
+    tiny_config({
+        'train_dataloader.dataset.data_root': str(image_folder),
+        'test_dataloader.dataset.data_root': str(image_folder),
+        'test_dataloader.dataset.pipeline.1.scale': 64,
+        'test_dataloader.dataset.pipeline.2.crop_size': 64,
+        'test_dataloader.num_workers': 0,
+        'train_cfg.max_iters': 4,
+        'default_hooks.checkpoint.interval': 2,
+    }).dump(path)
+    return path
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_train_resume_init_and_test(python, config_file, tmp_path):
+    work_dir = tmp_path / 'work'
+    python('tools/train.py', config_file, '--work-dir', work_dir)
+    names = {path.name for path in work_dir.iterdir()}
+    assert {
+        'iter_2.pth', 'iter_4.pth', 'last_checkpoint', 'mask_jepa_mmdet.pth',
+        'mask_jepa_mmseg.pth'
+    } <= names
+
+    # From the first half, in another place, to the same end.
+    other = tmp_path / 'other'
+    python('tools/train.py', config_file, '--work-dir', other, '--resume',
+           work_dir / 'iter_2.pth')
+    whole, resumed = load(work_dir / 'iter_4.pth'), load(other / 'iter_4.pth')
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(value, resumed['state_dict'][key]), key
+
+    # --init takes the weights and starts a new run.
+    third = tmp_path / 'third'
+    python('tools/train.py', config_file, '--work-dir', third, '--init',
+           work_dir / 'iter_4.pth', '--cfg-options', 'train_cfg.max_iters=1',
+           'default_hooks.checkpoint.interval=1')
+    assert load(third / 'iter_1.pth')['meta']['iter'] == 1
+
+    output = python('tools/test.py', config_file, work_dir / 'iter_4.pth',
+                    '--work-dir', tmp_path / 'test')
+    assert 'pretrain/prediction_error' in output
+
+
+@pytest.mark.parametrize('options, sentence', [
+    (['no_such_config.py'], 'there is no config file at no_such_config.py'),
+    (['configs/mask_jepa_r18_tiny.py', '--resume', 'a.pth', '--init', 'b.pth'],
+     'give one of them'),
+    (['configs/mask_jepa_r18_tiny.py', '--init', 'b.pth'],
+     'there is no init file at b.pth'),
+    ([
+        'configs/mask_jepa_r18_tiny.py', '--cfg-options',
+        'train_dataloader.dataset.data_root=no/such/folder'
+    ], 'There is no image folder or list at no/such/folder'),
+])
+def test_wrong_arguments_get_one_sentence(python, options, sentence, tmp_path):
+    assert sentence in python(
+        'tools/train.py', *options, '--work-dir', tmp_path, fails=True)
+
+
+def test_two_gloo_processes_hold_the_same_weights(command, config_file,
+                                                  tmp_path):
+    work_dir = tmp_path / 'work'
+    output = command(
+        'bash',
+        'tools/dist_train.sh',
+        config_file,
+        2,
+        '--work-dir',
+        work_dir,
+        PORT='29613',
+        PATH=f'{sys.prefix}/bin:/usr/bin:/bin')
+    assert 'All 2 ranks hold the same' in output
+    # Each rank saw other images, noise and queries than a single process.
+    python_dir = tmp_path / 'single'
+    command(sys.executable, 'tools/train.py', config_file, '--work-dir',
+            python_dir)
+    key = 'mask_tokens.tokens'
+    assert not torch.equal(
+        load(work_dir / 'iter_4.pth')['state_dict'][key],
+        load(python_dir / 'iter_4.pth')['state_dict'][key])
