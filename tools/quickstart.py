@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import os.path as osp
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,10 @@ FINETUNE_CONFIGS = dict(
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-instance.py',
     mmseg='configs/finetune/mmseg/'
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py')
+# After so few iterations all scores are low; mmseg draws every 50th image.
+PICTURE_OPTIONS = dict(
+    mmdet=['default_hooks.visualization.score_thr=0.1'],
+    mmseg=['default_hooks.visualization.interval=16'])
 
 
 class Stage(NamedTuple):
@@ -156,7 +161,8 @@ def plan(images: Optional[str]) -> List[Stage]:
                     stock_tool(library, 'test.py'), config, last, '--work-dir',
                     osp.join(OUT, f'test-{library}'), '--show-dir',
                     pictures_folder(library), '--cfg-options',
-                    f'model.init_cfg.checkpoint={exported}'
+                    f'model.init_cfg.checkpoint={exported}',
+                    *PICTURE_OPTIONS[library]
                 ],
                 0.6,
                 trusts_own_files=True),
@@ -164,12 +170,45 @@ def plan(images: Optional[str]) -> List[Stage]:
     return stages
 
 
-def run_stage(stage: Stage, minutes_left: float) -> float:
+class Clock:
+    """Estimates how long the road still is.
+
+    Args:
+        stages (list[Stage]): All of them.
+    """
+
+    def __init__(self, stages: List[Stage]) -> None:
+        self.begin = time.time()
+        self.stages = stages
+        self.done = 0.0  # planned minutes of the finished stages
+
+    def minutes_left(self, stage: Stage, log: str) -> float:
+        """Estimate from the pace so far.
+
+        Args:
+            stage (Stage): The one that is running.
+            log (str): Its log, in which mmengine counts iterations.
+
+        Returns:
+            float: Minutes for this stage and all later ones.
+        """
+        with open(log) as file:
+            counts = re.findall(r'\[ *(\d+)/(\d+)\]', file.read())
+        progress = int(counts[-1][0]) / int(counts[-1][1]) if counts else 0.0
+        planned = sum(each.minutes for each in self.stages)
+        done = self.done + progress * stage.minutes
+        elapsed = (time.time() - self.begin) / 60
+        # The start, before any iteration, says nothing of the pace.
+        pace = elapsed / done if done > 0.2 else 1.0
+        return (planned - done) * pace
+
+
+def run_stage(stage: Stage, clock: Clock) -> float:
     """Run a stage, with a sign of life, and stop where it fails.
 
     Args:
         stage (Stage): What to run.
-        minutes_left (float): For all stages from this one on.
+        clock (Clock): Of the whole road.
 
     Returns:
         float: Seconds that it took.
@@ -191,23 +230,23 @@ def run_stage(stage: Stage, minutes_left: float) -> float:
                                    stdout=file,
                                    stderr=subprocess.STDOUT,
                                    env=environment)
-        while True:
-            minutes = (time.time() - begin) / 60
-            left = max(minutes_left - min(minutes, stage.minutes), 0.1)
+        running = True
+        while running:
             print(
-                f'  {stage.name:16s} {minutes:5.1f} min, about {left:.1f} min '
-                'left in all',
+                f'  {stage.name:16s} {(time.time() - begin) / 60:4.1f} min; '
+                f'about {clock.minutes_left(stage, log):4.1f} min left in all',
                 flush=True)
             try:
                 process.wait(timeout=30)
-                break
+                running = False
             except subprocess.TimeoutExpired:
-                continue
+                pass
     if process.returncode:
         with open(log) as file:
             print(''.join(file.readlines()[-30:]))
         raise SystemExit(f'The stage {stage.name} failed; its whole log is '
                          f'{log}.')
+    clock.done += stage.minutes
     return time.time() - begin
 
 
@@ -242,9 +281,9 @@ def main() -> None:
     print(f'{len(stages)} stages; logs and results in {OUT}. Images: '
           f'{data["images"] or data["labelled"]}.')
     seconds = {}
-    for index, stage in enumerate(stages):
-        left = sum(later.minutes for later in stages[index:])
-        seconds[stage.name] = run_stage(stage, left)
+    clock = Clock(stages)
+    for stage in stages:
+        seconds[stage.name] = run_stage(stage, clock)
         link_last_checkpoint(osp.join(OUT, stage.name))
     summary = summarise(OUT, list(FINETUNE_CONFIGS), seconds, data)
     with open(osp.join(OUT, 'summary.json'), 'w') as file:

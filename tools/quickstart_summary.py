@@ -125,9 +125,10 @@ def draw_predictions(out: str, library: str, num_images: int = 6) -> None:
         if path.endswith(('.jpg', '.png')))
     step = max(len(pictures) // num_images, 1)
     chosen = pictures[::step][:num_images]
-    figure = Figure(figsize=(12, 2.2 * len(chosen)), layout='constrained')
+    num_rows = (len(chosen) + 1) // 2
+    figure = Figure(figsize=(12, 2.6 * num_rows), layout='constrained')
     figure.suptitle(f'{library}: annotation | prediction', fontsize=9)
-    axes = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False)
+    axes = figure.subplots(num_rows, 2, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, path in zip(axes.flat, chosen):

@@ -7,6 +7,7 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
@@ -70,7 +71,6 @@ def use_mixed_precision(cfg: Config) -> None:
     Raises:
         SystemExit: If there is no GPU.
     """
-    import torch
     if not torch.cuda.is_available():
         raise SystemExit('--amp needs a GPU, and torch sees none: leave it '
                          'out.')
@@ -78,7 +78,6 @@ def use_mixed_precision(cfg: Config) -> None:
     if torch.cuda.is_bf16_supported():
         cfg.optim_wrapper.dtype = 'bfloat16'
     else:
-        cfg.optim_wrapper.loss_scale = 'dynamic'
         # While float16 looks for its loss scale, gradients may overflow; the
         # scaler skips those steps.
         cfg.optim_wrapper.clip_grad.error_if_nonfinite = False

@@ -11,7 +11,6 @@ from projects.mask_jepa.datasets import (SeekableInfiniteSampler,
 BAD = ('corrupt.jpg', 'truncated.jpg', 'zero.png')
 
 
-
 @pytest.fixture
 def spoilt_folder(image_folder):
     """Eight good images, of different sizes, and three bad ones."""

@@ -155,6 +155,16 @@ def test_bad_file_is_named(tmp_path, photo, kind):
         load(path)
 
 
+def test_truncated_16_bit_file_is_named(tmp_path):
+    """OpenCV alone would return the missing half black."""
+    noise = np.random.default_rng(0).integers(0, 65536, (64, 64), np.uint16)
+    path = tmp_path / 'deep.png'
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    with pytest.raises(UnreadableImageError, match='deep.png: .+'):
+        load(path)
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UnreadableImageError, match='missing.jpg'):
         load(tmp_path / 'missing.jpg')

@@ -10,7 +10,8 @@ def generator():
 
 @pytest.fixture
 def image():
-    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    return torch.randn(
+        2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture

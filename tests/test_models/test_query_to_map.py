@@ -41,7 +41,8 @@ def test_one_owner_everywhere_gives_one_vector(inputs):
     logits[:, 2] += 200
     module = QueryToMap(16, auxiliary_self_attention=False)
     prediction = module(queries, logits)[0]
-    assert torch.equal(prediction, prediction[..., :1, :1].expand_as(prediction))
+    first = prediction[..., :1, :1]
+    assert torch.equal(prediction, first.expand_as(prediction))
 
 
 def test_attention_makes_a_place_depend_on_others(inputs):

@@ -139,3 +139,27 @@ def test_mismatch_of_buffers_is_named():
     online.register_buffer('mean', torch.zeros(2))
     with pytest.raises(ValueError, match='backbone .* mean'):
         target.update(online, encoder(['d']), 0.5)
+
+
+def test_starts_from_a_detector_that_has_no_target(model):
+    weights = {
+        name: torch.full_like(value, 3)
+        for name, value in model.state_dict().items()
+        if name.startswith(('backbone.', 'panoptic_head.'))
+    }
+    model.load_state_dict(weights, strict=False)
+    for kind in pairs(model):
+        for name, target, _ in kind:
+            assert (target == 3).all(), name
+
+
+def test_is_loaded_as_it_was_saved(model):
+    """A pretraining's own target is not overwritten by the online weights."""
+    weights = {
+        name: torch.full_like(value, 5 if name.startswith('target.') else 3)
+        for name, value in model.state_dict().items()
+    }
+    model.load_state_dict(weights)
+    for kind in pairs(model):
+        for name, target, online in kind:
+            assert (target == 5).all() and (online == 3).all(), name

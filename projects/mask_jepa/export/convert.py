@@ -19,7 +19,6 @@ LOWEST_SIGMA = 'random_queries.lowest_sigma'
 LEFT_OUT = {
     ONLINE_HEAD + 'cls_embed.':
     'class predictor: label-free pretraining knows no classes',
-    'target.': 'EMA target: choose it with --branch target',
     'random.': 'state of the pretraining\'s random numbers',
     'random_queries.': 'state of the query noise',
     'mask_tokens.': 'mask tokens: only pretraining hides features',

@@ -4,8 +4,9 @@ from typing import Optional
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..utils import unwrap
 
 
 @HOOKS.register_module()
@@ -81,8 +82,6 @@ class EMATargetHook(Hook):
         accumulated = runner.optim_wrapper._accumulative_counts
         momentum = self.momentum(runner.iter // accumulated,
                                  math.ceil(runner.max_iters / accumulated))
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         model.update_target(momentum)
         runner.message_hub.update_scalar('train/monitor/momentum', momentum)

@@ -3,10 +3,10 @@ import os.path as osp
 from mmdet.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..export import BRANCHES, TARGET_LIBRARIES, export_weights, save_export
+from ..utils import unwrap
 
 
 @HOOKS.register_module()
@@ -37,9 +37,7 @@ class ExportHook(Hook):
         Args:
             runner (Runner): The runner of the training process.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         for library in TARGET_LIBRARIES:
             export = export_weights(model.state_dict(), library, self.branch)
             path = osp.join(runner.work_dir, f'mask_jepa_{library}.pth')

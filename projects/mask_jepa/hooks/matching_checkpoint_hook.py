@@ -1,7 +1,8 @@
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..utils import unwrap
 
 
 @HOOKS.register_module()
@@ -23,9 +24,7 @@ class MatchingCheckpointHook(Hook):
         Raises:
             ValueError: If the file holds no weights of this network.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         own = model.state_dict()
         weights = checkpoint.get('state_dict', checkpoint)
         untrained = tuple(

@@ -7,9 +7,10 @@ from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+
+from ..utils import unwrap
 
 
 class NonFiniteLossError(RuntimeError):
@@ -34,9 +35,7 @@ class NonFiniteLossHook(Hook):
         Args:
             runner (Runner): The runner of the training process.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
 
         def check(module: nn.Module, inputs: tuple, outputs: Any) -> None:
             if isinstance(outputs, dict):

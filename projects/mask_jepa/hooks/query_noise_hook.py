@@ -4,8 +4,9 @@ from typing import Optional
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..utils import unwrap
 
 
 @HOOKS.register_module()
@@ -85,9 +86,7 @@ class QueryNoiseHook(Hook):
             batch_idx (int): Index of the batch.
             data_batch (dict, optional): The batch.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)
         model.random_queries.set_sigma(sigma)
         runner.message_hub.update_scalar('train/monitor/sigma', sigma)

@@ -2,8 +2,9 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from ..utils import unwrap
 
 
 @HOOKS.register_module()
@@ -24,9 +25,7 @@ class RankConsistencyHook(Hook):
         """
         if get_world_size() == 1:
             return
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         parameters = torch.cat(
             [parameter.detach().flatten() for parameter in model.parameters()])
         copies = all_gather(parameters)

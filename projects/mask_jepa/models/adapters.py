@@ -1,4 +1,4 @@
-from typing import List, Sequence, Tuple
+from typing import List, Sequence, Tuple, Type
 
 import torch
 import torch.nn as nn
@@ -120,3 +120,29 @@ class Mask2FormerAdapter:
             (len(features), *features.shape[-2:]), dtype=torch.bool)
         position = self.head.decoder_positional_encoding(no_padding)
         return keys, position.flatten(2).transpose(1, 2)
+
+
+def find_adapter(name: str, head: nn.Module) -> Type:
+    """Find the adapter class of a config.
+
+    Args:
+        name (str): Registered name, the config's ``model.adapter``.
+        head (nn.Module): The head that it shall reach into.
+
+    Returns:
+        type: The class.
+
+    Raises:
+        ValueError: If nothing is registered under that name.
+        TypeError: If it is for heads of another family.
+    """
+    adapter = MODELS.get(name)
+    if adapter is None:
+        raise ValueError(f'model.adapter is {name!r}, which is not '
+                         'registered: name one that is.')
+    if not isinstance(head, adapter.head_class):
+        raise TypeError(
+            f'{name} reaches the parts of a {adapter.head_class.__name__}, '
+            f'but model.panoptic_head is a {type(head).__name__}: set '
+            'model.adapter to the adapter of that family.')
+    return adapter

@@ -8,6 +8,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
@@ -98,16 +99,7 @@ class MaskJEPA(BaseModel):
             data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.panoptic_head = MODELS.build(panoptic_head)
-        adapter_class = MODELS.get(adapter)
-        if adapter_class is None:
-            raise ValueError(f'model.adapter is {adapter!r}, which is not '
-                             'registered: name one that is.')
-        if not isinstance(self.panoptic_head, adapter_class.head_class):
-            raise TypeError(
-                f'{adapter} reaches the parts of a '
-                f'{adapter_class.head_class.__name__}, but '
-                f'model.panoptic_head is a {panoptic_head["type"]}: set '
-                'model.adapter to the adapter of that family.')
+        adapter_class = find_adapter(adapter, self.panoptic_head)
         self.adapter = adapter_class(self.panoptic_head)
         for name in self.adapter.untrained_modules:
             getattr(self.panoptic_head, name).requires_grad_(False)
