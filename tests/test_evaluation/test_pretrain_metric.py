@@ -86,6 +86,12 @@ def test_visible_places_do_not_count():
     assert evaluate([sample]) == before
 
 
+def test_nothing_hidden_costs_nothing():
+    sample = make_sample(4)
+    sample['hidden'] = torch.zeros_like(sample['hidden'])
+    assert evaluate([sample])['pretrain/prediction_error'] == 0
+
+
 def test_takes_what_the_model_predicts(tiny_model, images):
     """The fields that `predict` sets are those that the metric reads."""
     from mmdet.structures import DetDataSample

@@ -71,8 +71,8 @@ def decode_image(content: bytes) -> np.ndarray:
     """
     if not content:
         raise ValueError('the file is empty')
-    image = Image.open(io.BytesIO(content))
-    image.load()  # Reads to the end, so that a truncated file is noticed.
-    is_16_bit = image.mode.startswith('I')
-    return mmcv.imfrombytes(
-        content, flag='color', backend='cv2' if is_16_bit else 'pillow')
+    image = Image.open(io.BytesIO(content))  # reads the header only
+    if image.mode.startswith('I'):  # 16 bits
+        image.load()  # OpenCV would not notice that a file is truncated.
+        return mmcv.imfrombytes(content, flag='color', backend='cv2')
+    return mmcv.imfrombytes(content, flag='color', backend='pillow')

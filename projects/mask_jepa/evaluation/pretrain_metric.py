@@ -11,8 +11,9 @@ class PretrainMetric(BaseMetric):
     """How well features and pixels are predicted on held-out images.
 
     - ``prediction_error``: smooth-L1 to the layer-normalised target at the
-      hidden places (the JEPA loss, beta 1). It compares checkpoints of *one*
-      run at best: the target moves with the model.
+      hidden places (the JEPA loss, beta 1), zero where nothing is hidden. It
+      compares checkpoints of *one* run at best: the target moves with the
+      model.
     - ``reconstruction_error``: mean squared error to the clean image, in
       normalised pixels, and ``input_error``: that of the noisy image.
 
@@ -37,8 +38,9 @@ class PretrainMetric(BaseMetric):
                 F.layer_norm(target, target.shape[-1:]),
                 reduction='none').mean(-1)
             hidden = sample['hidden']
+            total = distance[hidden].sum() / hidden.sum().clamp(min=1)
             result = dict(
-                prediction_error=distance[hidden].mean().item(),
+                prediction_error=total.item(),
                 input_error=F.mse_loss(sample['noisy_image'],
                                        sample['clean_image']).item())
             if 'reconstruction' in sample:

@@ -128,10 +128,12 @@ class MaskJEPA(BaseModel):
 
         self.loss_jepa = MODELS.build(loss_jepa)
         self.loss_reconstruction = MODELS.build(loss_reconstruction)
-        self.loss_mask_level = loss_mask_level and MODELS.build(
-            loss_mask_level)
-        self.loss_regularizer = loss_regularizer and MODELS.build(
-            loss_regularizer)
+        self.loss_mask_level = None
+        if loss_mask_level:
+            self.loss_mask_level = MODELS.build(loss_mask_level)
+        self.loss_regularizer = None
+        if loss_regularizer:
+            self.loss_regularizer = MODELS.build(loss_regularizer)
         self.monitor_interval = monitor_interval
 
     def init_weights(self) -> None:
