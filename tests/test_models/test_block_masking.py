@@ -94,3 +94,8 @@ def test_resized_mask_repeats_each_cell():
     large = resize_mask(mask, (8 * 4, 10 * 4))
     expected = torch.kron(mask[:, 0].int(), torch.ones(1, 4, 4).int()).bool()
     assert torch.equal(large[:, 0], expected)
+
+
+def test_resized_mask_never_cuts_a_cell():
+    with pytest.raises(ValueError, match='model.masking.stride'):
+        resize_mask(draw(batch_size=1), (4, 5))

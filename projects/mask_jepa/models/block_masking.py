@@ -98,9 +98,17 @@ def resize_mask(mask: Tensor, size: Tuple[int, int]) -> Tensor:
 
     Args:
         mask (Tensor): Bool, (B, 1, h, w).
-        size (tuple[int, int]): Height and width wanted.
+        size (tuple[int, int]): Height and width wanted, multiples of h and w.
 
     Returns:
         Tensor: Bool, (B, 1, *size).
+
+    Raises:
+        ValueError: If they are no multiples, so that cells would be cut.
     """
+    if any(side % cells for side, cells in zip(size, mask.shape[-2:])):
+        raise ValueError(
+            f'A grid of {tuple(mask.shape[-2:])} cells does not fit a map of '
+            f'{tuple(size)} places: model.masking.stride must be a multiple '
+            'of the largest stride of the network.')
     return F.interpolate(mask.float(), size=size, mode='nearest') > 0.5
