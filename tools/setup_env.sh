@@ -266,7 +266,7 @@ def kind():
     found = nvcc_version()
     if found == needed:
         return 'cuda'
-    return (f'cpu There is a GPU, but {"nvcc of CUDA " + found if found else "no nvcc"}'
+    return (f'cpu There is a GPU, but {"nvcc is of CUDA " + found if found else "no nvcc"}'
             f': training on the GPU will fail. Install the CUDA toolkit {needed} '
             'and run this again.')
 
