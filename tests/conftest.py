@@ -28,9 +28,7 @@ CHANNELS = 32  # as many as the groups of the group norms
 ATTENTION = dict(embed_dims=CHANNELS)
 FFN = dict(embed_dims=CHANNELS, feedforward_channels=64)
 TINY_OPTIONS = {
-    'model.backbone.base_channels': CHANNELS,
     'model.panoptic_head': dict(
-        in_channels=[32, 64, 128, 256],
         feat_channels=CHANNELS,
         out_channels=CHANNELS,
         num_queries=10,

@@ -129,7 +129,7 @@ def plan(images: Optional[str]) -> List[Stage]:
         Stage('pretrain', [
             'tools/train.py', PRETRAIN_CONFIG, '--work-dir',
             osp.join(OUT, 'pretrain'), *data
-        ], 5.0),
+        ], 3.5),
         Stage('test-pretrained', [
             'tools/test.py', PRETRAIN_CONFIG, pretrained, '--work-dir',
             osp.join(OUT, 'test-pretrained')
@@ -155,7 +155,7 @@ def plan(images: Optional[str]) -> List[Stage]:
                 stock_tool(library, 'train.py'), config, '--work-dir',
                 work_dir, '--cfg-options',
                 f'model.init_cfg.checkpoint={exported}'
-            ], 2.0),
+            ], 1.5),
             Stage(
                 f'test-{library}', [
                     stock_tool(library, 'test.py'), config, last, '--work-dir',
@@ -217,8 +217,8 @@ def run_stage(stage: Stage, clock: Clock) -> float:
         SystemExit: If the command fails.
     """
     environment = dict(os.environ)
-    # Waiting threads that spin make everything crawl on a shared machine.
-    environment.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    # Threads that spin for long make everything crawl on a shared machine.
+    environment.setdefault('GOMP_SPINCOUNT', '10000')
     if stage.trusts_own_files:
         # The stock tools of mmengine 0.10 write checkpoints that torch >= 2.6
         # refuses; this one was written a moment ago, by the stage before.

@@ -6,12 +6,13 @@ pretraining, batch statistics would not fit what comes later.
 r18_tiny_channels = 64
 r18_tiny_backbone = dict(
     depth=18,
+    base_channels=32,  # half the usual width
     norm_cfg=dict(_delete_=True, type='GN', num_groups=32),
     norm_eval=False,
     init_cfg=None)
 r18_tiny_attention = dict(embed_dims=r18_tiny_channels, num_heads=8)
 r18_tiny_head = dict(
-    in_channels=[64, 128, 256, 512],
+    in_channels=[32, 64, 128, 256],
     feat_channels=r18_tiny_channels,
     out_channels=r18_tiny_channels,
     num_queries=50,
