@@ -6,7 +6,9 @@ pretraining, batch statistics would not fit what comes later.
 r18_tiny_channels = 64
 r18_tiny_backbone = dict(
     depth=18,
-    base_channels=32,  # half the usual width
+    # Half the usual width; mmseg, unlike mmdet, has to be told of the stem.
+    base_channels=32,
+    stem_channels=32,
     norm_cfg=dict(_delete_=True, type='GN', num_groups=32),
     norm_eval=False,
     init_cfg=None)
