@@ -42,7 +42,7 @@ model = dict(
     # Losses and their weights (ours; the paper's are not known to us).
     loss_jepa=dict(type='JEPALoss', loss_weight=1.0),
     loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=1.0),
-    loss_mask_level=dict(type='MaskLevelLoss', loss_weight=1.0),
+    loss_mask_level=dict(type='MaskLevelLoss', loss_weight=0.1),
     loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1),
     monitor_interval=50)
 

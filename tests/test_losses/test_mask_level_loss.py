@@ -39,7 +39,7 @@ def test_equals_the_formula(logits):
 @pytest.mark.parametrize('owner_logit', [0.5, 4.0])
 def test_balanced_partition_costs_nothing(owner_logit):
     logits = partition(5, 3, owner_logit).requires_grad_()
-    loss = MaskLevelLoss()(logits)
+    loss = MaskLevelLoss(1.0)(logits)
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-9)
     assert logits.grad.abs().max() < 1e-4
@@ -49,20 +49,20 @@ def test_one_half_where_an_end_lies_at_zero():
     """Owner at zero, or average at zero: m = d, so L = 1/2."""
     balanced = partition(5, 3, 2.0)
     for shift in (-2.0, 2.0):
-        loss = MaskLevelLoss()(balanced + shift)
+        loss = MaskLevelLoss(1.0)(balanced + shift)
         assert loss.item() == pytest.approx(0.5, abs=1e-4)
 
 
 def test_scaling_all_logits_changes_nothing(logits):
-    torch.testing.assert_close(MaskLevelLoss()(8 * logits),
-                               MaskLevelLoss()(logits))
+    torch.testing.assert_close(MaskLevelLoss(1.0)(8 * logits),
+                               MaskLevelLoss(1.0)(logits))
 
 
 @pytest.mark.parametrize('sign', [-1, 1])
 def test_grows_with_a_common_shift(sign):
     balanced = partition(6, 2, 1.5)
     losses = [
-        MaskLevelLoss()(balanced + sign * shift).item()
+        MaskLevelLoss(1.0)(balanced + sign * shift).item()
         for shift in (0.0, 0.3, 1.0, 3.0, 10.0, 100.0)
     ]
     assert losses == sorted(losses)
@@ -77,7 +77,7 @@ def test_grows_with_a_common_shift(sign):
 ])
 def test_stays_between_zero_and_one(values):
     values = values.clone().requires_grad_()
-    loss = MaskLevelLoss()(values)
+    loss = MaskLevelLoss(1.0)(values)
     loss.backward()
     assert 0 <= loss.item() <= 1
     assert values.grad.isfinite().all()
@@ -87,6 +87,6 @@ def test_stays_between_zero_and_one(values):
 def test_half_precision_is_computed_in_float32(logits, dtype):
     """Squares of 500 would overflow float16."""
     half = (200 * logits).to(dtype)
-    loss = MaskLevelLoss()(half)
+    loss = MaskLevelLoss(1.0)(half)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(reference(half), rel=1e-4)

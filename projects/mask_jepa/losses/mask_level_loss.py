@@ -21,10 +21,11 @@ class MaskLevelLoss(nn.Module):
     all logits to zero, which would make all queries alike.
 
     Args:
-        loss_weight (float): Weight of this loss. Defaults to 1.0.
+        loss_weight (float): Weight of this loss; a large one lets a single
+            query own the whole image. Defaults to 0.1.
     """
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: float = 0.1) -> None:
         super().__init__()
         self.loss_weight = loss_weight
 
