@@ -88,6 +88,7 @@ def check_working(name: str, action: Callable[[], str], fix: str) -> Finding:
 
 def import_torchvision() -> str:
     """Load the compiled part of torchvision, which fits one torch only."""
+    # The import alone is the check; nothing is called.
     from torchvision.ops import nms  # noqa: F401
     return 'works'
 
@@ -154,7 +155,7 @@ def run_in_bfloat16(device: str) -> str:
     """Run the deformable attention under automatic mixed precision."""
     try:
         return run_deformable_attention(device, in_bfloat16=True)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:  # also what torch raises for a missing kernel
         run_deformable_attention(device, in_bfloat16=True, as_in_project=True)
         return 'works, falls back to float32'
 
