@@ -1,7 +1,10 @@
 import os
+import pickle
 
+import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 from projects.mask_jepa import __version__
 from projects.mask_jepa.export import Export, load_checkpoint, save_export
@@ -59,8 +62,44 @@ class Malicious:
 
 def test_nothing_is_unpickled(tmp_path):
     path, folder = tmp_path / 'bad.pth', tmp_path / 'unpickled'
-    torch.save(dict(state_dict={}, extra=Malicious(str(folder))), path)
-    with pytest.raises(ValueError, match='tensors and plain types'):
+    weights = dict(a=torch.arange(3))
+    torch.save(dict(state_dict=weights, extra=Malicious(str(folder))), path)
+    assert torch.equal(load_checkpoint(str(path))['state_dict']['a'],
+                       weights['a'])
+    assert not folder.exists()
+
+
+def test_stock_checkpoint_gives_its_tensors(tmp_path):
+    """With a HistoryBuffer and numpy values, as mmengine 0.10 saves them."""
+    path = tmp_path / 'stock.pth'
+    hub = MessageHub('stock')
+    hub.update_scalar('train/loss', np.float32(1.5))
+    hub.update_info('array', np.arange(4))
+    weights = {
+        'float': torch.randn(3, 2),
+        'half': torch.randn(5).half(),
+        'bfloat16': torch.randn(5).bfloat16(),
+        'bool': torch.tensor([True, False]),
+        'int': torch.tensor(7),
+        'view': torch.arange(12).view(3, 4).T,
+        'parameter': torch.nn.Parameter(torch.randn(2))
+    }
+    torch.save(
+        dict(state_dict=weights, message_hub=hub.state_dict(), meta=dict()),
+        path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    loaded = load_checkpoint(str(path))['state_dict']
+    assert loaded.keys() == weights.keys()
+    for name, value in weights.items():
+        assert loaded[name].dtype == value.dtype
+        assert torch.equal(loaded[name], value)
+
+
+def test_state_dict_of_a_foreign_type_is_refused(tmp_path):
+    path, folder = tmp_path / 'bad.pth', tmp_path / 'unpickled'
+    torch.save(dict(state_dict=Malicious(str(folder))), path)
+    with pytest.raises(ValueError, match='holds no "state_dict"'):
         load_checkpoint(str(path))
     assert not folder.exists()
 

@@ -8,13 +8,15 @@ from mmengine.fileio import get_file_backend
 from ..utils import ATOMIC_LOCAL
 from ..version import __version__
 from .convert import Export
+from .tensors_only import TENSORS_ONLY
 
 
 def load_checkpoint(path: str) -> dict:
     """Load a checkpoint on the CPU without unpickling any object.
 
     Args:
-        path (str): File.
+        path (str): File. Of one that the stock tools of mmengine 0.10 wrote,
+            the tensors and plain containers are loaded.
 
     Returns:
         dict: With ``state_dict``, and whatever else the file holds.
@@ -26,13 +28,23 @@ def load_checkpoint(path: str) -> dict:
     if not osp.isfile(path):
         raise FileNotFoundError(f'There is no checkpoint at {path}.')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        try:
+            checkpoint = torch.load(
+                path, map_location='cpu', weights_only=True)
+        except pickle.UnpicklingError:
+            checkpoint = torch.load(
+                path,
+                map_location='cpu',
+                weights_only=False,
+                pickle_module=TENSORS_ONLY)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
             f'{path} is no checkpoint of tensors and plain types: give a '
             'file that tools/train.py or tools/export_pretrained.py of '
             'Mask-JEPA wrote, or a published one.') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+    weights = checkpoint.get('state_dict') if isinstance(
+        checkpoint, dict) else None
+    if not isinstance(weights, dict):
         raise ValueError(f'{path} holds no "state_dict", as the checkpoints '
                          'of OpenMMLab do.')
     return checkpoint
