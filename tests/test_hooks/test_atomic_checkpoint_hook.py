@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+
+from projects.mask_jepa.hooks import AtomicCheckpointHook
 
 
 def checkpoints(runner):
@@ -39,10 +42,17 @@ def events(monkeypatch):
     return seen
 
 
+def of_checkpoints(events):
+    return [
+        event for event in events
+        if event[1].startswith(('iter', 'last', 'best'))
+    ]
+
+
 def test_old_checkpoint_goes_after_the_new_one_is_there(make_runner, events):
     runner = make_runner(options())
     runner.train()
-    assert [event for event in events if 'mask_jepa' not in event[1]] == [
+    assert of_checkpoints(events) == [
         ('appears', 'iter_2.pth'), ('appears', 'last_checkpoint'),
         ('appears', 'iter_4.pth'), ('appears', 'last_checkpoint'),
         ('goes', 'iter_2.pth'),
@@ -97,3 +107,82 @@ def test_interval_must_fall_on_a_step(make_runner, interval, accumulated):
     named = f'interval={interval} .*accumulative_counts={accumulated}'
     with pytest.raises(ValueError, match=named):
         runner.train()
+
+
+class Validate(Hook):
+    """Report a score after each iteration, as a validation would.
+
+    Args:
+        scores (dict): By iteration.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def after_train_iter(self, runner, **kwargs):
+        if runner.iter + 1 in self.scores:
+            score = self.scores[runner.iter + 1]
+            checkpoint_hook = next(
+                hook for hook in runner.hooks
+                if isinstance(hook, AtomicCheckpointHook))
+            checkpoint_hook.after_val_epoch(runner, {'probe/mIoU': score})
+
+
+def best_options(**extra):
+    return options(
+        **{
+            'train_cfg.max_iters': 4,
+            'default_hooks.checkpoint.interval': 4,
+            'default_hooks.checkpoint.save_best': 'probe/mIoU',
+            **extra
+        })
+
+
+def best_checkpoints(runner):
+    return [path.name for path in Path(runner.work_dir).glob('best*.pth')]
+
+
+def test_best_checkpoint_goes_after_the_better_one_is_there(
+        make_runner, events):
+    runner = make_runner(best_options())
+    runner.register_hook(Validate({1: 20.0, 2: 19.0, 3: 21.0}))
+    runner.train()
+    best = [event for event in of_checkpoints(events)
+            if event[1].startswith('best')]
+    # A validation after iteration n sees the count n - 1 in a hook.
+    assert best == [('appears', 'best_probe_mIoU_iter_0.pth'),
+                    ('appears', 'best_probe_mIoU_iter_2.pth'),
+                    ('goes', 'best_probe_mIoU_iter_0.pth')]
+    assert best_checkpoints(runner) == ['best_probe_mIoU_iter_2.pth']
+    assert torch.load(
+        Path(runner.work_dir) / best[1][1],
+        weights_only=True)['message_hub']['runtime_info']['best_score'] == 21
+
+
+def test_resumed_run_knows_the_best_checkpoint(make_runner):
+    first = make_runner(best_options())
+    first.register_hook(Validate({1: 20.0}))
+    first.train()
+    resumed = make_runner(
+        best_options(**{'train_cfg.max_iters': 8, 'resume': True}))
+    resumed.register_hook(Validate({6: 19.0, 7: 21.0}))
+    resumed.train()
+    assert best_checkpoints(resumed) == ['best_probe_mIoU_iter_6.pth']
+
+
+def test_several_scores_have_a_best_checkpoint_each(make_runner):
+    runner = make_runner(
+        best_options(**{
+            'default_hooks.checkpoint.save_best': ['a/mIoU', 'b/mIoU']
+        }))
+    runner.train()
+    hook = next(hook for hook in runner.hooks
+                if isinstance(hook, AtomicCheckpointHook))
+    scores = [(20.0, 10.0), (21.0, 9.0)]
+    for iteration, (first, second) in enumerate(scores):
+        runner.train_loop._iter = iteration
+        hook.after_val_epoch(runner, {'a/mIoU': first, 'b/mIoU': second})
+    assert sorted(best_checkpoints(runner)) == [
+        'best_a_mIoU_iter_1.pth', 'best_b_mIoU_iter_0.pth']

@@ -18,7 +18,7 @@ class AtomicCheckpointHook(CheckpointHook):
     one, and writes both the checkpoint and ``last_checkpoint`` in place, so
     that a crash can leave a torn file or none. Here the new checkpoint
     appears whole, then ``last_checkpoint`` points to it, then the oldest one
-    goes.
+    goes; the best checkpoint likewise.
 
     Args:
         *args: As for :class:`mmengine.hooks.CheckpointHook`.
@@ -45,12 +45,17 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         super().before_train(runner)
         accumulated = runner.optim_wrapper._accumulative_counts
-        if self.interval > 0 and self.interval % accumulated:
-            raise ValueError(
-                f'default_hooks.checkpoint.interval={self.interval} must be '
-                'a multiple of optim_wrapper.accumulative_counts='
-                f'{accumulated}: a checkpoint holds no accumulated '
-                'gradients, so a resume would lose them.')
+        intervals = {'default_hooks.checkpoint.interval': self.interval}
+        if self.save_best and runner.val_loop is not None:
+            # A new best one is saved as an ordinary checkpoint as well.
+            intervals['train_cfg.val_interval'] = (
+                runner.train_loop.val_interval)
+        for key, interval in intervals.items():
+            if interval > 0 and interval % accumulated:
+                raise ValueError(
+                    f'{key}={interval} must be a multiple of optim_wrapper.'
+                    f'accumulative_counts={accumulated}: a checkpoint holds '
+                    'no accumulated gradients, so a resume would lose them.')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
@@ -77,6 +82,40 @@ class AtomicCheckpointHook(CheckpointHook):
                 self.out_dir, self.filename_tmpl.format(old_step))
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Save a new best checkpoint, then remove the one before it."""
+        before = self._exchange_best_paths({})
+        super()._save_best_checkpoint(runner, metrics)
+        after = {
+            key: path
+            for key, path in self._exchange_best_paths({}).items() if path
+        }
+        self._exchange_best_paths({**before, **after})
+        if not is_main_process():
+            return
+        for key, path in before.items():
+            if path and path != after.get(key, path):
+                self.file_backend.remove(path)
+
+    def _exchange_best_paths(self, paths: dict) -> dict:
+        """Take the best paths, by metric, out; put others in their place.
+
+        The base class, which would remove first, sees only these.
+        """
+        if not self.save_best:
+            return {}
+        if len(self.key_indicators) == 1:
+            key, = self.key_indicators
+            taken = {key: self.best_ckpt_path}
+            self.best_ckpt_path = paths.get(key)
+            return taken
+        taken = dict(self.best_ckpt_path_dict)
+        self.best_ckpt_path_dict = {
+            key: paths.get(key)
+            for key in self.key_indicators
+        }
+        return taken
 
     def _outdated_after(self, runner: Runner, step: int) -> list:
         """Note the new step; return the steps that are no longer kept."""
