@@ -107,7 +107,7 @@ def test_target_equals_the_formula_in_a_real_run(make_runner, accumulated,
     for name, value in target.named_buffers():
         assert torch.equal(value, buffers[name]), name
 
-    logged = runner.message_hub.get_scalar('train/monitor/momentum').data[0]
+    logged = runner.message_hub.get_scalar('train/momentum').data[0]
     assert logged.tolist() == pytest.approx(momenta)
     scalars = Path(runner._log_dir) / 'vis_data' / 'scalars.json'
-    assert '"monitor/momentum"' in scalars.read_text()
+    assert '"momentum"' in scalars.read_text()

@@ -1,5 +1,6 @@
 import copy
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def spoil(model, iteration, name, value):
         losses = loss(*args, **kwargs)
         calls.append(None)
         if len(calls) == iteration:
-            losses[name] = losses[name] * value
+            losses[name] = losses.get(name, torch.ones(())) * value
         return losses
 
     model.loss = spoilt_loss
@@ -94,8 +95,11 @@ def test_run_ends_before_the_step(make_runner, name, value):
         assert torch.equal(checkpoint['state_dict'][key], weight), key
 
 
-def test_non_finite_monitor_does_not_end_the_run(make_runner):
+def test_what_is_no_loss_does_not_end_the_run(make_runner):
+    """A model may return other values to be logged."""
     runner = make_runner({'train_cfg.max_iters': 2})
-    spoil(runner.model, 1, 'monitor/target_rank', float('nan'))
+    spoil(runner.model, 1, 'accuracy', float('nan'))
     runner.train()
     assert runner.iter == 2
+    logged = runner.message_hub.get_scalar('train/accuracy').data[0]
+    assert math.isnan(logged[0])

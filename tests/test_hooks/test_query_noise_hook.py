@@ -69,7 +69,7 @@ def test_model_follows_the_schedule_in_a_real_run(make_runner):
     }, hooks=[(Watch(), 'LOWEST')])
     runner.train()
     assert seen == pytest.approx([1.0, 0.8, 0.6, 0.4])
-    logged = runner.message_hub.get_scalar('train/monitor/sigma').data[0]
+    logged = runner.message_hub.get_scalar('train/sigma').data[0]
     assert logged.tolist() == pytest.approx(seen)
     assert runner.model.random_queries.lowest_sigma.item() == pytest.approx(
         0.4)

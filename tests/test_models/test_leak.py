@@ -8,7 +8,7 @@ def predict(model, images):
     samples = model.predict(images, [DetDataSample() for _ in images])
     return {
         name: torch.stack([sample.get(name) for sample in samples])
-        for name in samples[0].all_keys()
+        for name in samples[0].all_keys() if name != 'memory'
     }
 
 

@@ -84,4 +84,4 @@ class EMATargetHook(Hook):
                                  math.ceil(runner.max_iters / accumulated))
         model = unwrap(runner.model)
         model.update_target(momentum)
-        runner.message_hub.update_scalar('train/monitor/momentum', momentum)
+        runner.message_hub.update_scalar('train/momentum', momentum)

@@ -89,4 +89,4 @@ class QueryNoiseHook(Hook):
         model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)
         model.random_queries.set_sigma(sigma)
-        runner.message_hub.update_scalar('train/monitor/sigma', sigma)
+        runner.message_hub.update_scalar('train/sigma', sigma)

@@ -12,7 +12,6 @@ from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
-from .monitors import monitor_values
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
@@ -62,8 +61,6 @@ class MaskJEPA(BaseModel):
             off.
         loss_regularizer (dict, optional): Config of the loss that keeps the
             rank of the features; None switches it off.
-        monitor_interval (int): Steps between two values of ``monitor/...``
-            in the log. Defaults to 50.
         seed (int, optional): Seed of noise, masks and queries; None follows
             the Runner's ``randomness.seed``. Defaults to None.
         data_preprocessor (dict, optional): As in mmdet.
@@ -91,7 +88,6 @@ class MaskJEPA(BaseModel):
                  loss_mask_level: OptConfigType = dict(type='MaskLevelLoss'),
                  loss_regularizer: OptConfigType = dict(
                      type='VarianceCovarianceLoss'),
-                 monitor_interval: int = 50,
                  seed: Optional[int] = None,
                  data_preprocessor: OptConfigType = None,
                  init_cfg: OptMultiConfig = None) -> None:
@@ -134,7 +130,6 @@ class MaskJEPA(BaseModel):
         self.loss_regularizer = None
         if loss_regularizer:
             self.loss_regularizer = MODELS.build(loss_regularizer)
-        self.monitor_interval = monitor_interval
 
     def init_weights(self) -> None:
         """Initialise the online branch and copy it to the target."""
@@ -219,12 +214,10 @@ class MaskJEPA(BaseModel):
             data_samples (list[:obj:`DetDataSample`], optional): Not used.
 
         Returns:
-            dict[str, Tensor]: Losses, and every ``monitor_interval`` steps
-            the values of :func:`monitor_values`.
+            dict[str, Tensor]: The losses.
         """
-        monitored = int(self.random.step) % self.monitor_interval == 0
         # Steps 1 to 7.
-        step = self._predict_target(inputs)
+        step = self.predict_target(inputs)
 
         # 8. JEPA loss, at the hidden places.
         losses = dict(
@@ -248,13 +241,25 @@ class MaskJEPA(BaseModel):
 
         # 11. Each loss has its weight; the sum is MMEngine's, and the target
         #     moves after the optimiser's step (EMATargetHook).
-        if monitored:
-            losses.update(
-                monitor_values(step['target_on_grid'], step['mask_features'],
-                               step['logits_on_grid'], step['mask_weights']))
         return losses
 
-    def _predict_target(self, image: Tensor) -> Dict[str, Tensor]:
+    def corrupt(self, image: Tensor,
+                generator: torch.Generator) -> Tuple[Tensor, Tensor]:
+        """Hide places of the images, and add noise.
+
+        Args:
+            image (Tensor): Normalised clean images x, (B, 3, H, W).
+            generator (torch.Generator): On the device of the images.
+
+        Returns:
+            tuple[Tensor, Tensor]: The hidden cells, bool (B, 1, h, w) at the
+            stride of the masking, and the noisy images, (B, 3, H, W).
+        """
+        hidden = self.masking(image, generator)
+        hidden_pixels = resize_mask(hidden, image.shape[-2:])
+        return hidden, self.noise(image, hidden_pixels, generator)
+
+    def predict_target(self, image: Tensor) -> Dict[str, Tensor]:
         """Predict the target's features of clean images from noisy ones.
 
         The method, from top to bottom.
@@ -263,8 +268,8 @@ class MaskJEPA(BaseModel):
             image (Tensor): Normalised clean images x, (B, 3, H, W).
 
         Returns:
-            dict[str, Tensor]: Everything that the losses, the monitors and
-            the pictures look at.
+            dict[str, Tensor]: What the losses, the health checks and the
+            pictures look at; ``..._on_grid`` is at ``prediction_stride``.
         """
         generator = self.random(image.device)
         grid = tuple(side // self.prediction_stride
@@ -272,9 +277,7 @@ class MaskJEPA(BaseModel):
 
         # 1. Noise. The places that step 4 hides are drawn first, since the
         #    input is hidden there as well.
-        hidden = self.masking(image, generator)
-        noisy_image = self.noise(image, resize_mask(hidden, image.shape[-2:]),
-                                 generator)
+        hidden, noisy_image = self.corrupt(image, generator)
 
         # 2. Online encoder, on the noisy image.
         mask_features, memory = self.encode(noisy_image)
@@ -327,16 +330,18 @@ class MaskJEPA(BaseModel):
               off, ``reconstruction``: (3, H, W), normalised.
             - ``hidden``: bool (h, w), True where the input was hidden.
             - ``mask_features``, ``target_features``: F_last of the clean
-              image by either encoder, (C, H/4, W/4).
+              image by either encoder, (C, H/4, W/4), and ``memory``,
+              F_1..F_3 by the online one, each (C, h_i, w_i).
             - ``target_on_grid``, ``prediction``: (C, h, w).
             - ``mask_weights``: alpha, (N, h, w).
         """
-        step = self._predict_target(inputs)
+        step = self.predict_target(inputs)
+        mask_features, memory = self.encode(inputs)
         fields = dict(
             clean_image=inputs,
             noisy_image=step['noisy_image'],
             hidden=step['hidden_on_grid'].squeeze(1),
-            mask_features=self.encode(inputs)[0],
+            mask_features=mask_features,
             target_features=step['target_mask_features'],
             target_on_grid=step['target_on_grid'],
             prediction=step['prediction'],
@@ -347,4 +352,6 @@ class MaskJEPA(BaseModel):
         for index, data_sample in enumerate(data_samples):
             for name, value in fields.items():
                 data_sample.set_field(value[index], name)
+            data_sample.set_field([level[index] for level in memory],
+                                  'memory')
         return data_samples

@@ -1,0 +1,162 @@
+import json
+import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+
+from projects.mask_jepa.hooks import MonitoringCostHook, monitoring_cost_hook
+from projects.mask_jepa.utils import (monitoring_seconds,
+                                      note_monitoring_seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves: ``clock.now``."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(monitoring_cost_hook, 'time',
+                        SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+@pytest.fixture
+def runner(caplog):
+    """As much of a Runner as the hook uses."""
+    caplog.set_level(logging.INFO)
+    return SimpleNamespace(
+        iter=0,
+        message_hub=MessageHub.get_instance('cost'),
+        logger=logging.getLogger('cost'))
+
+
+def logged(runner, name):
+    return runner.message_hub.get_scalar(f'train/{name}').data[0].tolist()
+
+
+def step(hook, runner, clock, seconds, **spent):
+    """One iteration, with some seconds of watching in it."""
+    clock.now += seconds
+    for name, value in spent.items():
+        note_monitoring_seconds(runner.message_hub, name, value)
+    hook.after_train_iter(runner, runner.iter)
+    runner.iter += 1
+
+
+def test_seconds_add_up_by_name(runner):
+    hub = runner.message_hub
+    assert monitoring_seconds(hub) == {}
+    note_monitoring_seconds(hub, 'health', 1.5)
+    note_monitoring_seconds(hub, 'probe', 4.0)
+    note_monitoring_seconds(hub, 'health', 2.0)
+    assert monitoring_seconds(hub) == dict(health=3.5, probe=4.0)
+    # A copy: what is done to it changes nothing.
+    monitoring_seconds(hub).clear()
+    assert monitoring_seconds(hub) == dict(health=3.5, probe=4.0)
+
+
+def test_share_and_last_line_worked_by_hand(runner, clock, caplog):
+    hook = MonitoringCostHook(interval=2)
+    clock.now = 100.0
+    hook.before_run(runner)
+    clock.now = 105.0
+    hook.before_train(runner)
+    step(hook, runner, clock, 5, pictures=2.0)  # 2 of 10 s
+    step(hook, runner, clock, 10, health=4.0)  # 6 of 20 s
+    step(hook, runner, clock, 10)
+    step(hook, runner, clock, 10, health=1.0, pictures=1.0)  # 8 of 40 s
+    assert logged(runner, 'monitoring_share') == pytest.approx(
+        [0.2, 0.3, 0.2])
+    hook.after_train(runner)
+    assert caplog.messages == [
+        'Watching took 8.0 s (health 5.0 s, pictures 3.0 s), 25.0% more than '
+        'the 32.0 s of the training alone.'
+    ]
+
+
+def test_nothing_was_watched(runner, clock, caplog):
+    hook = MonitoringCostHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    step(hook, runner, clock, 8)
+    assert logged(runner, 'monitoring_share') == [0.0]
+    hook.after_train(runner)
+    assert caplog.messages == [
+        'Watching took 0.0 s (nothing), 0.0% more than the 8.0 s of the '
+        'training alone.'
+    ]
+
+
+def test_values_appear_at_their_interval(runner, clock):
+    hook = MonitoringCostHook(interval=50)
+    hook.before_run(runner)
+    hook.before_train(runner)
+    counts = {}
+    for iteration in (0, 1, 48, 49, 50, 99):
+        runner.iter = iteration
+        step(hook, runner, clock, 1)
+        counts[iteration] = len(logged(runner, 'monitoring_share'))
+    assert counts == {0: 1, 1: 1, 48: 1, 49: 2, 50: 2, 99: 3}
+
+
+def test_resumed_run_counts_its_own_seconds(runner, clock, caplog):
+    note_monitoring_seconds(runner.message_hub, 'pictures', 500.0)
+    note_monitoring_seconds(runner.message_hub, 'health', 7.0)
+    hook = MonitoringCostHook(interval=1)
+    hook.before_run(runner)
+    runner.iter = 30
+    hook.before_train(runner)
+    step(hook, runner, clock, 10, health=1.0, probe=1.0)
+    assert logged(runner, 'monitoring_share') == pytest.approx([0.2])
+    hook.after_train(runner)
+    assert 'Watching took 2.0 s (health 1.0 s, pictures 0.0 s, probe 1.0 s)' \
+        in caplog.text
+
+
+def test_memory_is_that_of_this_process(runner, clock):
+    hook = MonitoringCostHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    step(hook, runner, clock, 1)
+    value, = logged(runner, 'peak_host_memory')
+    page = os.sysconf('SC_PAGE_SIZE')
+    resident = int(Path('/proc/self/statm').read_text().split()[1]) * page
+    installed = os.sysconf('SC_PHYS_PAGES') * page
+    assert 0.5 * resident < value * 2**20 < installed
+    assert value > 50
+
+
+class Spend(Hook):
+    """Claim to have watched for long, in the first iteration."""
+
+    def after_train_iter(self, runner, **kwargs):
+        if runner.iter == 0:
+            note_monitoring_seconds(runner.message_hub, 'pictures', 1000.0)
+
+
+def test_real_run_and_its_resume(make_runner):
+    options = {
+        'train_cfg.max_iters': 2,
+        'default_hooks.checkpoint.interval': 2,
+        'MonitoringCostHook.interval': 1,
+        'FeatureHealthHook.interval': 1
+    }
+    runner = make_runner(options, hooks=[(Spend(), 'NORMAL')])
+    runner.train()
+    assert logged(runner, 'monitoring_share')[-1] > 1
+    line = json.loads((Path(runner._log_dir) / 'vis_data' /
+                       'scalars.json').read_text().splitlines()[-1])
+    assert {'monitoring_share', 'peak_host_memory'} <= line.keys()
+
+    resumed = make_runner(
+        {**options, 'train_cfg.max_iters': 4, 'resume': True})
+    resumed.train()
+    shares = logged(resumed, 'monitoring_share')
+    assert len(shares) == 4
+    assert shares[1] > 1 and 0 < shares[2] < 1 and 0 < shares[3] < 1
+    text = next(Path(resumed._log_dir).glob('*.log')).read_text()
+    assert text.count('Watching took') == 1
+    # The sums themselves go on.
+    assert monitoring_seconds(resumed.message_hub)['pictures'] == 1000
