@@ -47,3 +47,27 @@ def stock_tool():
         return package / '.mim' / 'tools' / name
 
     return find
+
+
+@pytest.fixture(scope='session')
+def watched(tmp_path_factory, root):
+    """Three iterations of the tiny config, watched in every way."""
+    folder = tmp_path_factory.mktemp('watched')
+    environment = dict(
+        os.environ, MASK_JEPA_DATA=str(folder / 'scenes'), OMP_NUM_THREADS='1')
+    subprocess.run([
+        sys.executable, root / 'tools/misc/generate_scenes.py',
+        folder / 'scenes', '--num-train', '6', '--num-val', '4'
+    ],
+                   check=True)
+    subprocess.run([
+        sys.executable, 'tools/train.py',
+        'configs/mask_jepa_r18_tiny.py', '--work-dir', folder / 'run',
+        '--cfg-options', 'train_cfg.max_iters=3', 'train_cfg.val_interval=3',
+        'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=3',
+        'default_hooks.logger.interval=1'
+    ],
+                   check=True,
+                   cwd=root,
+                   env=environment)
+    return folder

@@ -1,0 +1,178 @@
+import copy
+from contextlib import nullcontext
+from typing import Dict, Iterator, Sequence, Tuple
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import PixelData
+from rich.progress import track
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..utils import evaluating, fixed_seed, quiet_log
+from .frozen_encoder import encode_levels
+from .label_grid import count_classes, upsample_scores
+from .probe_classifiers import NearestNeighbourProbe, RidgeProbe
+
+
+class DenseProbe:
+    """Segment with frozen features, to see what they hold.
+
+    A linear classifier and a k-nearest-neighbour one are fitted on the
+    places of labelled images and predict those of other images; their scores
+    are upsampled to the label maps. Nothing is learned by gradient and every
+    choice is seeded, so equal weights give equal numbers.
+
+    Args:
+        fit_loader (DataLoader): Labelled images of an mmseg dataset, for the
+            classifiers, in a fixed order and without random transforms.
+        test_loader (DataLoader): The same of other images, to predict.
+        evaluator (Evaluator): With mmseg's ``IoUMetric``.
+        branch (str): 'online' or 'target'. Defaults to 'online'.
+        levels (Sequence[str]): Of :func:`encode_levels`. The first one is
+            the headline. Defaults to ('F_last', 'F_3', 'c4').
+        regularization (float): Of :class:`RidgeProbe`. Defaults to 1e-3.
+        num_neighbours (int): Of :class:`NearestNeighbourProbe`.
+            Defaults to 20.
+        num_neighbour_places (int): Labelled places to compare with, the same
+            number from each image. Defaults to 10000.
+        metrics (Sequence[str]): Of the evaluator's metrics, those that are
+            reported. Defaults to ('mIoU', ).
+        progress (bool): Show a progress bar. Defaults to False.
+
+    Raises:
+        ValueError: If there is no level, or no image.
+    """
+
+    def __init__(self,
+                 fit_loader: DataLoader,
+                 test_loader: DataLoader,
+                 evaluator: Evaluator,
+                 branch: str = 'online',
+                 levels: Sequence[str] = ('F_last', 'F_3', 'c4'),
+                 regularization: float = 1e-3,
+                 num_neighbours: int = 20,
+                 num_neighbour_places: int = 10000,
+                 metrics: Sequence[str] = ('mIoU', ),
+                 progress: bool = False) -> None:
+        if not levels:
+            raise ValueError('The probe needs at least one level, such as '
+                             'levels=["F_last"].')
+        for name, loader in dict(
+                fitting=fit_loader, testing=test_loader).items():
+            if not len(loader.dataset):
+                raise ValueError(
+                    f'The probe has no image for {name}: check data_root and '
+                    'data_prefix of its datasets.')
+        self.fit_loader = fit_loader
+        self.test_loader = test_loader
+        self.evaluator = evaluator
+        self.branch = branch
+        self.levels = list(levels)
+        self.regularization = regularization
+        self.num_neighbours = num_neighbours
+        self.places_per_image = max(
+            num_neighbour_places // len(fit_loader.dataset), 1)
+        self.metrics = metrics
+        self.progress = progress
+        self.num_classes = len(test_loader.dataset.metainfo['classes'])
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module,
+                data_preprocessor: BaseDataPreprocessor) -> Dict[str, float]:
+        """Fit and test the classifiers.
+
+        Args:
+            model (nn.Module): As for :func:`find_encoder`; left in the mode
+                that it was in.
+            data_preprocessor (BaseDataPreprocessor): Normalises and pads.
+
+        Returns:
+            dict[str, float]: In per cent, ``linear_<metric>`` and
+            ``knn_<metric>`` of the first level, ``<level>_linear_<metric>``
+            and ``<level>_knn_<metric>`` of the others.
+        """
+        # Starting a data loader draws from torch's global generator.
+        with evaluating(model), fixed_seed(0):
+            classifiers = self._fit(model, data_preprocessor)
+            metrics = self._test(model, data_preprocessor, classifiers)
+        return metrics
+
+    def _encode(self, model: nn.Module,
+                data_preprocessor: BaseDataPreprocessor,
+                loader: DataLoader) -> Iterator[Tuple]:
+        """Yield each sample, its levels (1, C, h, w) and its input shape."""
+        for batch in track(loader, 'Probe', disable=not self.progress):
+            data = data_preprocessor(batch, False)
+            levels = encode_levels(model, data['inputs'], self.branch)
+            unknown = set(self.levels) - levels.keys()
+            if unknown:
+                raise ValueError(
+                    f'The probe knows no level {", ".join(sorted(unknown))}: '
+                    f'choose among {", ".join(levels)}.')
+            for index, sample in enumerate(data['data_samples']):
+                maps = {name: levels[name][index] for name in self.levels}
+                yield sample, maps, tuple(data['inputs'].shape[-2:])
+
+    def _fit(self, model: nn.Module,
+             data_preprocessor: BaseDataPreprocessor) -> Dict[str, Dict]:
+        """Fit both classifiers on each level."""
+        classifiers = {
+            name: dict(
+                linear=RidgeProbe(self.regularization),
+                knn=NearestNeighbourProbe(self.num_neighbours))
+            for name in self.levels
+        }
+        generator = torch.Generator().manual_seed(0)
+        for sample, maps, input_shape in self._encode(
+                model, data_preprocessor, self.fit_loader):
+            labels = sample.gt_sem_seg.data.squeeze(0)
+            for name, features in maps.items():
+                counts = count_classes(labels, self.num_classes,
+                                       sample.img_shape[:2], input_shape,
+                                       features.shape[-2:]).to(features)
+                labelled = counts.sum(1) > 0
+                targets = counts[labelled] / counts[labelled].sum(1)[:, None]
+                places = features.flatten(1).T[labelled]
+                classifiers[name]['linear'].add(places, targets)
+                chosen = torch.randperm(
+                    len(places), generator=generator)[:self.places_per_image]
+                chosen = chosen.to(places.device)
+                classifiers[name]['knn'].add(places[chosen], targets[chosen])
+        for pair in classifiers.values():
+            for classifier in pair.values():
+                classifier.fit()
+        return classifiers
+
+    def _test(self, model: nn.Module,
+              data_preprocessor: BaseDataPreprocessor,
+              classifiers: Dict[str, Dict]) -> Dict[str, float]:
+        """Predict the test images, and evaluate each classifier."""
+        evaluators = {(level, kind): copy.deepcopy(self.evaluator)
+                      for level, pair in classifiers.items() for kind in pair}
+        for sample, maps, input_shape in self._encode(
+                model, data_preprocessor, self.test_loader):
+            label_shape = sample.gt_sem_seg.data.shape[-2:]
+            for level, kind in evaluators:
+                features = maps[level]
+                scores = classifiers[level][kind].predict(
+                    features.flatten(1).T)
+                scores = scores.T.float().unflatten(1, features.shape[-2:])
+                scores = upsample_scores(scores, sample.img_shape[:2],
+                                         input_shape, label_shape)
+                # On a CPU four times as fast as argmax.
+                prediction = scores.max(dim=0, keepdim=True).indices
+                sample.pred_sem_seg = PixelData(data=prediction)
+                evaluators[level, kind].process([sample])
+        metrics = {}
+        headline = (self.levels[0], 'linear')
+        for key, evaluator in evaluators.items():
+            # Every evaluation prints a table; one is enough.
+            with nullcontext() if key == headline else quiet_log():
+                values = evaluator.evaluate(len(self.test_loader.dataset))
+            level, kind = key
+            prefix = '' if level == self.levels[0] else f'{level}_'
+            for name in self.metrics:
+                metrics[f'{prefix}{kind}_{name}'] = float(values[name])
+        return metrics

@@ -1,0 +1,135 @@
+from typing import Dict, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
+
+from ..export import load_checkpoint
+from ..models import Mask2FormerAdapter
+from ..utils import quiet_log
+
+HEADS = ('panoptic_head', 'decode_head')  # as mmdet and mmseg call them
+
+
+def find_encoder(
+        model: nn.Module,
+        branch: str = 'online') -> Tuple[nn.Module, Mask2FormerAdapter]:
+    """Find backbone and pixel decoder in a model.
+
+    Args:
+        model (nn.Module): A ``MaskJEPA``, or a Mask2Former of mmdet or mmseg.
+        branch (str): 'online' or 'target'; a Mask2Former has only the first.
+            Defaults to 'online'.
+
+    Returns:
+        tuple[nn.Module, Mask2FormerAdapter]: The backbone, and the adapter
+        that runs the pixel decoder.
+
+    Raises:
+        ValueError: If the model has no such branch.
+        TypeError: If it is no mask classifier.
+    """
+    is_pretraining = hasattr(model, 'target')
+    if branch not in ('online', 'target'):
+        raise ValueError(f'The branch must be online or target, but is '
+                         f'{branch!r}.')
+    if branch == 'target':
+        if not is_pretraining:
+            raise ValueError(
+                f'A {type(model).__name__} has no target branch, only the '
+                'online one: leave the branch out.')
+        return model.target.backbone, model.target.adapter
+    if is_pretraining:
+        return model.backbone, model.adapter
+    for name in HEADS:
+        head = getattr(model, name, None)
+        if hasattr(head, 'pixel_decoder'):
+            return model.backbone, Mask2FormerAdapter(head)
+    raise TypeError(
+        f'A {type(model).__name__} has no pixel decoder under '
+        f'{" or ".join(HEADS)}: give the config of a Mask-JEPA pretraining '
+        'or of a Mask2Former.')
+
+
+@torch.no_grad()
+def encode_levels(model: nn.Module,
+                  image: Tensor,
+                  branch: str = 'online') -> Dict[str, Tensor]:
+    """Encode clean images, and name every level of the features.
+
+    Args:
+        model (nn.Module): As for :func:`find_encoder`.
+        image (Tensor): Normalised images, (B, 3, H, W).
+        branch (str): 'online' or 'target'. Defaults to 'online'.
+
+    Returns:
+        dict[str, Tensor]: 'c1' to 'c4' (the stages of the backbone, fine to
+        coarse), 'F_1' to 'F_3' (the memory, coarse to fine) and 'F_last'
+        (the mask features), each (B, C, h, w).
+    """
+    backbone, adapter = find_encoder(model, branch)
+    stages = backbone(image)
+    mask_features, memory = adapter.encode(stages)
+    levels = {f'c{index}': stage for index, stage in enumerate(stages, 1)}
+    levels.update(
+        {f'F_{index}': level for index, level in enumerate(memory, 1)})
+    levels['F_last'] = mask_features
+    return levels
+
+
+def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
+    """Build the model of a config, with weights, in eval mode.
+
+    Args:
+        config (Config): Of a pretraining, or of mmdet's or mmseg's
+            Mask2Former.
+        checkpoint (str, optional): Of a pretraining, an exported file or one
+            of a stock tool; None initialises the weights.
+
+    Returns:
+        nn.Module: On the CPU. Its data preprocessor normalises as the
+        config's does, and pads to multiples of 32 pixels.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not hold every weight of the encoder.
+    """
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    model_config = config.model.copy()
+    # Where a fine-tuning starts from is not asked for.
+    model_config.init_cfg = None
+    preprocessor = model_config.data_preprocessor
+    model_config.data_preprocessor = dict(
+        type='mmdet.DetDataPreprocessor',
+        mean=preprocessor.mean,
+        std=preprocessor.std,
+        bgr_to_rgb=preprocessor.get('bgr_to_rgb', False),
+        pad_size_divisor=32)
+    model = MODELS.build(model_config)
+    if checkpoint is None:
+        with quiet_log():  # It would name every weight.
+            model.init_weights()
+        return model.eval()
+    weights = load_checkpoint(checkpoint)['state_dict']
+    backbone, adapter = find_encoder(model)
+    needed = {id(value) for part in (backbone, adapter.head.pixel_decoder)
+              for value in part.state_dict(keep_vars=True).values()}
+    own = model.state_dict(keep_vars=True)
+    missing = [
+        key for key, value in own.items() if id(value) in needed and (
+            key not in weights or weights[key].shape != value.shape)
+    ]
+    if missing:
+        raise ValueError(
+            f'{checkpoint} does not fit the config: {len(missing)} of '
+            f'{len(needed)} tensors of backbone and pixel decoder are '
+            f'missing or have another shape, {missing[0]} for example.')
+    model.load_state_dict(
+        {
+            key: value
+            for key, value in weights.items()
+            if key in own and own[key].shape == value.shape
+        },
+        strict=False)
+    return model.eval()

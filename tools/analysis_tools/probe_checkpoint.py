@@ -1,0 +1,137 @@
+"""Segment with the frozen features of a checkpoint.
+
+The probe of a pretraining, after the fact: of a pretraining checkpoint, of an
+exported file, or of a Mask2Former of stock mmdet or mmseg.
+"""
+import argparse
+import json
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(
+    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import Evaluator
+from mmengine.registry import METRICS
+from mmengine.runner import set_random_seed
+from rich.console import Console
+from rich.table import Table
+
+from projects.mask_jepa.evaluation import (DenseProbe, build_probe_loaders,
+                                           load_model)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'config', help='config of the checkpoint: of a pretraining, or of '
+        'mmdet or mmseg')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or "none" for initial weights')
+    parser.add_argument(
+        '--data',
+        required=True,
+        help='mmseg config with the labelled images (train_dataloader, '
+        'val_dataloader, val_evaluator), such as '
+        'mmseg::_base_/datasets/ade20k.py; or a pretraining config with a '
+        'SegmentationProbe')
+    parser.add_argument('--data-root', help='where these images are')
+    parser.add_argument(
+        '--max-images',
+        type=int,
+        help='use at most so many images of each set, evenly spread')
+    parser.add_argument(
+        '--branch', choices=['online', 'target'], default='online')
+    parser.add_argument(
+        '--levels',
+        nargs='+',
+        default=['F_last', 'F_3', 'F_2', 'F_1', 'c4'],
+        help='c1 to c4 (backbone), F_1 to F_3 (memory), F_last')
+    parser.add_argument('--out', help='JSON file for the results')
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override some settings of the data, in the form key=value')
+    return parser.parse_args()
+
+
+def read_data(args: argparse.Namespace) -> dict:
+    """Build what the probe needs of the labelled images.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        dict: ``fit_loader``, ``test_loader`` and ``evaluator``.
+
+    Raises:
+        SystemExit: If the config has no labelled images, or they are absent.
+    """
+    if '::' in args.data:
+        data = Config.fromstring(f'_base_ = {args.data!r}', '.py')
+    else:
+        data = Config.fromfile(args.data)
+    if args.cfg_options:
+        data.merge_from_dict(args.cfg_options)
+    train_dataset = (data.get('val_cfg') or {}).get('train_dataset')
+    if train_dataset is None:
+        train_dataset = (data.get('train_dataloader') or {}).get('dataset')
+    if not (train_dataset and data.get('val_dataloader')
+            and data.get('val_evaluator')):
+        raise SystemExit(
+            f'{args.data} has no labelled images: give an mmseg config with '
+            'train_dataloader, val_dataloader and val_evaluator.')
+    if args.data_root:
+        for dataset in (train_dataset, data.val_dataloader.dataset):
+            dataset.data_root = args.data_root
+    try:
+        loaders = build_probe_loaders(data.val_dataloader, train_dataset,
+                                      args.max_images)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SystemExit(f'The labelled images are not there: {error} Give '
+                         'their folder with --data-root.')
+    evaluator = Evaluator(
+        METRICS.build(dict(data.val_evaluator, _scope_='mmseg')))
+    evaluator.dataset_meta = loaders['test'].dataset.metainfo
+    return dict(
+        fit_loader=loaders['fit'],
+        test_loader=loaders['test'],
+        evaluator=evaluator)
+
+
+def main() -> None:
+    """Probe."""
+    args = parse_args()
+    checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+    set_random_seed(0)  # of initial weights
+    try:
+        model = load_model(Config.fromfile(args.config), checkpoint)
+        probe = DenseProbe(
+            branch=args.branch,
+            levels=args.levels,
+            progress=True,
+            **read_data(args))
+        metrics = probe.measure(model.to(args.device), model.data_preprocessor)
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise SystemExit(str(error))
+    table = Table('level', 'linear mIoU', 'k-NN mIoU',
+                  title=f'{args.checkpoint}, {args.branch}')
+    for level in args.levels:
+        prefix = '' if level == args.levels[0] else f'{level}_'
+        table.add_row(level, f'{metrics[f"{prefix}linear_mIoU"]:.2f}',
+                      f'{metrics[f"{prefix}knn_mIoU"]:.2f}')
+    Console().print(table)
+    if args.out:
+        with open(args.out, 'w') as file:
+            json.dump(metrics, file, indent=2)
+
+
+if __name__ == '__main__':
+    main()
