@@ -1,5 +1,8 @@
 """The same method at CPU size, from random weights; quickstart and tests."""
-_base_ = ['./mask_jepa_r50_coco.py', './_base_/r18_tiny_network.py']
+_base_ = [
+    './mask_jepa_r50_coco.py', './_base_/r18_tiny_network.py',
+    './_base_/camvid_probe.py'
+]
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}'
 crop_size = 128
@@ -46,6 +49,16 @@ test_dataloader = dict(
         ],
         pipeline=test_pipeline))
 
+# A segmentation probe on some labelled images of CamVid.
+val_dataloader = dict(_delete_=True, **_base_.camvid_probe_dataloader)
+val_evaluator = dict(_delete_=True, **_base_.camvid_probe_evaluator)
+val_cfg = dict(
+    _delete_=True,
+    type='SegmentationProbe',
+    train_dataset=_base_.camvid_probe_train_dataset,
+    max_images=32,
+    num_neighbour_places=2000)
+
 # Nothing is pretrained here, so the backbone learns as fast as the rest.
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),
@@ -64,9 +77,19 @@ param_scheduler = [
         end=max_iters,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters)
+train_cfg = dict(max_iters=max_iters, val_interval=200)
+custom_hooks = [
+    dict(hook, interval=40) if 'interval' in hook else hook
+    for hook in _base_.custom_hooks
+]
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=100, max_keep_ckpts=2))
+    checkpoint=dict(
+        interval=100, max_keep_ckpts=2, save_best='probe/linear_mIoU'),
+    visualization=dict(interval=200))
+visualizer = dict(vis_backends=[
+    dict(type='LocalVisBackend'),
+    dict(type='TensorboardVisBackend')
+])
 auto_scale_lr = dict(base_batch_size=8)
 log_processor = dict(window_size=20)

@@ -43,8 +43,7 @@ model = dict(
     loss_jepa=dict(type='JEPALoss', loss_weight=1.0),
     loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=1.0),
     loss_mask_level=dict(type='MaskLevelLoss', loss_weight=0.1),
-    loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1),
-    monitor_interval=50)
+    loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1))
 
 # A folder (searched recursively), a .txt list, or a list of both.
 train_dataloader = dict(
@@ -86,6 +85,8 @@ test_dataloader = dict(
                 meta_keys=('img_path', 'ori_shape', 'img_shape'))
         ]))
 test_evaluator = dict(_delete_=True, type='PretrainMetric')
+# Validation is a segmentation probe, if some labelled images are at hand: see
+# mask_jepa_r50_coco_ade20k-probe.py.
 val_dataloader = None
 val_evaluator = None
 val_cfg = None
@@ -120,6 +121,9 @@ custom_hooks = [
     # schedule='constant' is the paper's random query. Falling to 0 trains the
     # learned queries as well (ours).
     dict(type='QueryNoiseHook', schedule='cosine', start=1.0, end=0.0),
+    # Signs of collapse, beside the losses; a verdict at the end.
+    dict(type='FeatureHealthHook', interval=250),
+    dict(type='MonitoringCostHook', interval=250),
     dict(type='NonFiniteLossHook'),
     dict(type='ExactResumeHook'),
     dict(type='PlainMessageHubHook'),
@@ -135,4 +139,11 @@ default_hooks = dict(
         by_epoch=False,
         interval=2500,
         max_keep_ckpts=3,
-        save_last=True))
+        save_last=True),
+    logger=dict(log_metric_by_epoch=False),
+    # Sheets of a few test images, in vis_data/vis_image.
+    visualization=dict(
+        _delete_=True, type='PretrainVisualizationHook', interval=2500))
+# TensorBoard: add dict(type='TensorboardVisBackend'); WandbVisBackend and
+# others of MMEngine's work alike.
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])

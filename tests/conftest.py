@@ -52,6 +52,14 @@ TINY_OPTIONS = {
     'param_scheduler.1.begin': 2,
     'param_scheduler.1.end': 8,
     'default_hooks.logger.interval': 1,
+    # Watching a training has tests of its own.
+    'val_dataloader': None,
+    'val_evaluator': None,
+    'val_cfg': None,
+    'default_hooks.checkpoint.save_best': None,
+    'default_hooks.visualization': dict(
+        _delete_=True, type='DetVisualizationHook'),
+    'visualizer.vis_backends': [dict(type='LocalVisBackend')],
 }
 
 

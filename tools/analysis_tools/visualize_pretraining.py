@@ -7,13 +7,12 @@ import sys
 sys.path.insert(
     0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
 
-import numpy as np
 from mmengine.config import Config, DictAction
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from PIL import Image
 
 from projects.mask_jepa.export import load_checkpoint
-from projects.mask_jepa.visualization import draw_pretraining
+from projects.mask_jepa.visualization import draw_pretraining, fixed_batch
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,13 +46,11 @@ def main() -> None:
     model.load_state_dict(state_dict)
     model.eval()
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    chosen = np.linspace(0, len(dataset) - 1, args.num_images).astype(int)
-    batch = pseudo_collate([dataset[int(index)] for index in chosen])
-    samples = model.test_step(batch)
+    samples = model.test_step(fixed_batch(dataset, args.num_images))
     preprocessor = model.data_preprocessor
-    figure = draw_pretraining(samples, preprocessor.mean, preprocessor.std,
-                              args.num_clusters)
-    figure.savefig(args.out, dpi=110)
+    sheet, _ = draw_pretraining(samples, preprocessor.mean, preprocessor.std,
+                                args.num_clusters)
+    Image.fromarray(sheet).save(args.out)
     print(f'Drew {len(samples)} images to {args.out}.')
 
 

@@ -2,14 +2,18 @@ from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .ema_target_hook import EMATargetHook
 from .exact_resume_hook import ExactResumeHook
 from .export_hook import ExportHook
+from .feature_health_hook import FeatureHealthHook
 from .matching_checkpoint_hook import MatchingCheckpointHook
+from .monitoring_cost_hook import MonitoringCostHook
 from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
 from .plain_message_hub_hook import PlainMessageHubHook
+from .pretrain_visualization_hook import PretrainVisualizationHook
 from .query_noise_hook import QueryNoiseHook
 from .rank_consistency_hook import RankConsistencyHook
 
 __all__ = [
     'AtomicCheckpointHook', 'EMATargetHook', 'ExactResumeHook', 'ExportHook',
-    'MatchingCheckpointHook', 'NonFiniteLossError', 'NonFiniteLossHook',
-    'PlainMessageHubHook', 'QueryNoiseHook', 'RankConsistencyHook'
+    'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
+    'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
+    'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook'
 ]

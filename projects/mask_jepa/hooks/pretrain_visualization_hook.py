@@ -1,0 +1,148 @@
+import copy
+import time
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+import torch
+from mmdet.registry import DATASETS, HOOKS
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
+from torch import nn
+
+from ..utils import evaluating, note_monitoring_seconds, unwrap
+from ..visualization import MAX_CLUSTERS, draw_pretraining, fixed_batch
+
+CLUSTERS = 'pretraining_clusters'
+
+
+@HOOKS.register_module()
+class PretrainVisualizationHook(Hook):
+    """Draw what the model sees and makes of a few fixed images.
+
+    One sheet before the first iteration, one at each interval and one at the
+    end, each of the same images with the same hidden places and noise, so
+    that sheets can be compared. The Runner's visualizer hands them to its
+    ``vis_backends``: a PNG in ``vis_data/vis_image``, TensorBoard, WandB. The
+    training is left as it would have been, bit for bit.
+
+    Args:
+        interval (int): Iterations between two sheets. Defaults to 1000.
+        num_images (int): Rows of the sheet; the images are evenly spread
+            over the dataset. Defaults to 4.
+        dataset (dict, optional): Config of the dataset; None takes that of
+            ``test_dataloader``. Defaults to None.
+        num_clusters (int): Colours of the k-means maps, in [2, 20].
+            Defaults to 8.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+    """
+
+    # After the target has moved, before the checkpoint is written.
+    priority = 'LOW'
+
+    def __init__(self,
+                 interval: int = 1000,
+                 num_images: int = 4,
+                 dataset: Optional[dict] = None,
+                 num_clusters: int = 8) -> None:
+        for name, value in dict(
+                interval=interval, num_images=num_images).items():
+            if value < 1:
+                raise ValueError(f'default_hooks.visualization.{name} must '
+                                 f'be at least 1, but is {value}.')
+        if not 2 <= num_clusters <= MAX_CLUSTERS:
+            raise ValueError(
+                'default_hooks.visualization.num_clusters must lie in '
+                f'[2, {MAX_CLUSTERS}], but is {num_clusters}.')
+        self.interval = interval
+        self.num_images = num_images
+        self.dataset = dataset
+        self.num_clusters = num_clusters
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Load the images, and draw the untrained model.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            ValueError: If there is no image to draw.
+        """
+        self._batch = self._load(runner)
+        if runner.iter == 0:
+            self._draw(runner, 0)
+
+    @master_only
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Draw at each interval and at the end.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch.
+            data_batch (dict, optional): The batch.
+            outputs (dict, optional): The logged values.
+        """
+        if (self.every_n_train_iters(runner, self.interval)
+                or self.is_last_train_iter(runner)):
+            self._draw(runner, runner.iter + 1)
+
+    def _load(self, runner: Runner) -> dict:
+        """Load the images, or say which key is wrong."""
+        key = 'default_hooks.visualization.dataset'
+        config = self.dataset
+        if config is None:
+            key = 'test_dataloader.dataset'
+            config = (runner.cfg.get('test_dataloader') or {}).get('dataset')
+        try:
+            dataset = DATASETS.build(copy.deepcopy(config)) if config else []
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(self._no_image(key)) from error
+        if not len(dataset):
+            raise ValueError(self._no_image(key))
+        return fixed_batch(dataset, self.num_images)
+
+    @staticmethod
+    def _no_image(key: str) -> str:
+        return (f'PretrainVisualizationHook finds no image to draw in {key}: '
+                'set its data_root to a folder of images, or give the hook a '
+                'dataset of its own (default_hooks.visualization.dataset).')
+
+    def _draw(self, runner: Runner, step: int) -> None:
+        """Hand one sheet to the visualizer."""
+        start = time.perf_counter()
+        model = unwrap(runner.model)
+        with first_step(model), torch.no_grad():
+            samples = model.test_step(copy.deepcopy(self._batch))
+        reference = runner.message_hub.runtime_info.get(CLUSTERS)
+        preprocessor = model.data_preprocessor
+        sheet, clusters = draw_pretraining(
+            samples, preprocessor.mean, preprocessor.std, self.num_clusters,
+            None if reference is None else reference.numpy())
+        runner.message_hub.update_info(CLUSTERS, torch.from_numpy(clusters))
+        runner.visualizer.add_image('pretraining', sheet, step)
+        note_monitoring_seconds(runner.message_hub, 'pictures',
+                                time.perf_counter() - start)
+
+
+@contextmanager
+def first_step(model: nn.Module) -> Iterator[None]:
+    """Evaluate a model with the random numbers of the first training step.
+
+    Args:
+        model (nn.Module): A ``MaskJEPA``; afterwards as it was before.
+    """
+    step = model.random.step.clone()
+    model.random.step.zero_()
+    try:
+        with evaluating(model):
+            yield
+    finally:
+        model.random.step.copy_(step)

@@ -1,0 +1,55 @@
+"""Draw the health of several runs side by side, and print the verdicts."""
+import argparse
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(
+    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+
+from rich.console import Console
+from rich.table import Table
+
+from projects.mask_jepa.report import read_run
+from projects.mask_jepa.visualization import draw_health
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'work_dirs', nargs='+', help='of runs of tools/train.py')
+    parser.add_argument(
+        '--names', nargs='+', help='one for each run; by default the folders')
+    parser.add_argument('--out', default='health.png')
+    args = parser.parse_args()
+    if args.names and len(args.names) != len(args.work_dirs):
+        parser.error(f'there are {len(args.names)} names for '
+                     f'{len(args.work_dirs)} runs: give one for each.')
+    return args
+
+
+def main() -> None:
+    """Compare."""
+    args = parse_args()
+    try:
+        runs = [read_run(work_dir) for work_dir in args.work_dirs]
+    except FileNotFoundError as error:
+        raise SystemExit(str(error))
+    names = args.names or [run.name for run in runs]
+    table = Table('run', 'verdict', 'reason', show_lines=True)
+    for name, run in zip(names, runs):
+        verdict, reason = 'not watched', 'no FeatureHealthHook'
+        if run.health:
+            verdict, reason = run.health.verdict, run.health.reason
+        table.add_row(name, verdict, reason)
+    Console().print(table)
+    figure = draw_health(
+        {name: run.training
+         for name, run in zip(names, runs)})
+    figure.savefig(args.out, dpi=100)
+    print(f'Drew {len(runs)} runs to {args.out}.')
+
+
+if __name__ == '__main__':
+    main()
