@@ -1,0 +1,155 @@
+import re
+
+import pytest
+
+from projects.mask_jepa.report import read_run, write_report
+
+SMALL_TEXT = """() => {
+  const walker = document.createTreeWalker(
+    document.body, NodeFilter.SHOW_TEXT);
+  const small = [];
+  while (walker.nextNode()) {
+    const parent = walker.currentNode.parentElement;
+    const size = parseFloat(getComputedStyle(parent).fontSize);
+    if (walker.currentNode.data.trim() && size < 11 &&
+        parent.getClientRects().length)
+      small.push(`${size}: ${walker.currentNode.data}`);
+  }
+  return small;
+}"""
+
+
+# Whether the browser may scroll when a finger touches the first chart.
+TOUCH_SCROLLS = """() => {
+  const target = document.querySelector('.chart .nsewdrag');
+  const box = target.getBoundingClientRect();
+  const touch = new Touch({
+    identifier: 1, target, clientX: box.x + 50, clientY: box.y + 50});
+  const init = {
+    bubbles: true, cancelable: true, touches: [touch],
+    targetTouches: [touch], changedTouches: [touch]};
+  const scrolls = target.dispatchEvent(new TouchEvent('touchstart', init));
+  target.dispatchEvent(new TouchEvent('touchend', {
+    bubbles: true, cancelable: true, changedTouches: [touch]}));
+  return scrolls;
+}"""
+
+
+@pytest.fixture(scope='module')
+def report(resumed_work_dir, tmp_path_factory):
+    """The page about the resumed run."""
+    path = tmp_path_factory.mktemp('report') / 'report.html'
+    write_report(read_run(str(resumed_work_dir)), str(path))
+    return path
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page; note what it complains of and asks for."""
+    contexts = []
+
+    def open_(path, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.complaints, page.requests = [], []
+        page.on('console', lambda message: page.complaints.append(message.text)
+                if message.type in ('error', 'warning') else None)
+        page.on('pageerror', lambda error: page.complaints.append(str(error)))
+        page.on('request', lambda request: page.requests.append(request.url)
+                if not request.url.startswith('data:') else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def test_what_others_wrote_is_no_markup(report):
+    text = report.read_text()
+    assert '<script>alert(1)' not in text
+    assert 'Rank 14 &lt;script&gt;alert(1)' in text
+    assert '<b>markup' not in text
+    assert '<title>killed &amp; resumed' in text
+
+
+def test_summary_of_the_run(report):
+    text = ' '.join(re.sub('<[^>]+>', '', report.read_text()).split())
+    assert 'Iteration 60 of 400' in text
+    assert '1 line(s) of scalars.json could not be read' in text
+    assert ('At iteration 60 the linear probe of the frozen features scores '
+            '21.5 mIoU, 6.2 above the initial weights.') in text
+    assert 'Linear 21.5 15.2 +6.2 24.0 40' in text
+    assert 'target_rank &lt; 16 14.25 16 yes: partial collapse' in text
+    assert 'target_std &lt; 0.1 nan 0.1 no' in text
+
+
+def test_browser_shows_all_without_a_request(report, open_page):
+    page = open_page(report, viewport=dict(width=1280, height=900))
+    num_charts = page.locator('.chart').count()
+    assert num_charts == 19
+    assert page.locator('.js-plotly-plot').count() == num_charts
+    # Each chart has drawn its curves.
+    assert page.evaluate('''() => [...document.querySelectorAll('.chart')]
+        .every(chart => chart.querySelector('svg .scatterlayer path'))''')
+
+    page.locator('.chart').first.hover(position=dict(x=200, y=100))
+    label = page.locator('.chart').first.locator('.hoverlayer .legend')
+    label.wait_for()
+    assert 'iteration' in label.text_content()
+    assert 'jepa : 0.5' in label.text_content()
+    assert page.requests == [report.as_uri()]
+    assert page.complaints == []
+
+
+def test_slider_goes_through_the_pictures(report, open_page):
+    page = open_page(report)
+    image = page.locator('.album img')
+    caption = page.locator('.album figcaption')
+    last = image.get_attribute('src')
+    assert caption.text_content() == 'Iteration 60 (2 of 2)'
+    page.locator('.album input').press('ArrowLeft')
+    assert caption.text_content() == 'Iteration 20 (1 of 2)'
+    assert image.get_attribute('src') != last
+    page.locator('.play').click()
+    page.get_by_text('Iteration 60 (2 of 2)').wait_for()
+    assert image.get_attribute('src') == last
+    assert page.complaints == []
+
+
+def test_phone_scrolls_only_down(report, open_page):
+    page = open_page(
+        report,
+        viewport=dict(width=390, height=844),
+        is_mobile=True,
+        has_touch=True,
+        color_scheme='dark')
+    for summary in page.locator('summary').all():
+        summary.tap()
+    assert page.evaluate('document.documentElement.scrollWidth') <= 390
+    assert page.evaluate(SMALL_TEXT) == []
+    assert page.evaluate(TOUCH_SCROLLS)
+    assert page.evaluate('''() => {
+        const box = document.querySelector('.window');
+        return box.scrollWidth > box.clientWidth;
+    }''')
+    page.locator('.picture').tap()
+    shown = page.locator('dialog img')
+    assert shown.bounding_box()['width'] == 800  # pixels of the file
+    assert page.evaluate('document.documentElement.scrollWidth') <= 390
+    page.get_by_role('button', name='Close').tap()
+    assert not shown.is_visible()
+    assert page.complaints == []
+
+
+def test_page_of_a_run_that_has_just_begun_names_what_is_missing(
+        begun_work_dir, open_page, tmp_path):
+    path = tmp_path / 'begun.html'
+    write_report(read_run(str(begun_work_dir)), str(path))
+    page = open_page(path)
+    sentences = page.locator('.missing').all_text_contents()
+    for key in ('custom_hooks', 'val_cfg', 'default_hooks.logger.interval',
+                'default_hooks.visualization', 'vis_backends', 'log_level'):
+        assert any(key in sentence for sentence in sentences), key
+    assert len(sentences) == 7
+    assert page.complaints == []
