@@ -110,26 +110,32 @@ def pictures_folder(library: str) -> str:
     return osp.join(OUT, f'test-{library}', 'pictures')
 
 
-def plan(images: Optional[str]) -> List[Stage]:
+def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
     """Lay out all stages.
 
     Args:
-        images (str, optional): Folder to pretrain on, if not the usual one.
+        data (dict): As returned by :func:`find_data`.
 
     Returns:
         list[Stage]: In order.
     """
     pretrained = osp.join(OUT, 'pretrain', 'last.pth')
-    data = []
-    if images:
-        data = [
-            '--cfg-options', f'train_dataloader.dataset.data_root={images}'
+    options = []
+    if data['images']:
+        options = [
+            '--cfg-options',
+            f'train_dataloader.dataset.data_root={data["images"]}'
         ]
     stages = [
         Stage('pretrain', [
             'tools/train.py', PRETRAIN_CONFIG, '--work-dir',
-            osp.join(OUT, 'pretrain'), *data
-        ], 3.5),
+            osp.join(OUT, 'pretrain'), *options
+        ], 4.0),
+        Stage('report', [
+            'tools/report.py',
+            osp.join(OUT, 'pretrain'), '--out',
+            osp.join(OUT, 'report.html')
+        ], 0.1),
         Stage('test-pretrained', [
             'tools/test.py', PRETRAIN_CONFIG, pretrained, '--work-dir',
             osp.join(OUT, 'test-pretrained')
@@ -167,6 +173,17 @@ def plan(images: Optional[str]) -> List[Stage]:
                 0.6,
                 trusts_own_files=True),
         ]
+    stages.append(
+        Stage('draw-features', [
+            'tools/analysis_tools/visualize_features.py',
+            osp.join(data['labelled'], 'camvid', 'img_dir', 'val'), '--model',
+            'no pretraining', FINETUNE_CONFIGS['mmseg'], 'none', '--model',
+            'pretrained', PRETRAIN_CONFIG, pretrained, '--model', 'fine-tuned',
+            FINETUNE_CONFIGS['mmseg'],
+            osp.join(OUT, 'finetune-mmseg', 'last.pth'), '--image-size', '128',
+            '--out',
+            osp.join(OUT, 'features.png')
+        ], 0.2))
     return stages
 
 
@@ -277,7 +294,7 @@ def main() -> None:
     os.makedirs(OUT, exist_ok=True)
     data = find_data(given)
     os.environ['MASK_JEPA_DATA'] = data['labelled']
-    stages = plan(data['images'])
+    stages = plan(data)
     print(f'{len(stages)} stages; logs and results in {OUT}. Images: '
           f'{data["images"] or data["labelled"]}.')
     seconds = {}
@@ -292,7 +309,8 @@ def main() -> None:
         draw_predictions(OUT, library)
     print_table(summary)
     print(f'Checkpoints, summary.json and pictures are in {OUT}: '
-          'pretraining.png, predictions_mmdet.png, predictions_mmseg.png.')
+          'report.html, pretraining.png, features.png, '
+          'predictions_mmdet.png, predictions_mmseg.png.')
 
 
 if __name__ == '__main__':

@@ -44,6 +44,24 @@ def first_and_last_losses(work_dir: str) -> Dict[str, List[float]]:
     return {name: [rows[0][name], rows[-1][name]] for name in names}
 
 
+def first_and_last_probe(work_dir: str) -> List[float]:
+    """Read the scores of the segmentation probe.
+
+    Args:
+        work_dir (str): Of the pretraining.
+
+    Returns:
+        list[float]: Linear mIoU of the initial and of the last weights, in
+        per cent.
+    """
+    with open(newest(f'{work_dir}/**/scalars.json')) as file:
+        rows = [json.loads(line) for line in file]
+    scores = [
+        row['probe/linear_mIoU'] for row in rows if 'probe/linear_mIoU' in row
+    ]
+    return [scores[0], scores[-1]]
+
+
 def tested_metrics(work_dir: str) -> Dict[str, float]:
     """Read what a test measured.
 
@@ -76,8 +94,12 @@ def summarise(out: str, libraries: List[str], seconds: Dict[str, float],
     """
     runs = ['pretrain', *(f'finetune-{library}' for library in libraries)]
     tests = ['pretrained', *libraries]
+    with open(osp.join(out, 'pretrain', 'health.json')) as file:
+        health = json.load(file)
     return dict(
         data=data,
+        health=health['verdict'],
+        probe=first_and_last_probe(osp.join(out, 'pretrain')),
         losses={run: first_and_last_losses(osp.join(out, run))
                 for run in runs},
         metrics={
@@ -101,6 +123,10 @@ def print_table(summary: Dict) -> None:
             result = ', '.join(
                 f'{name} {first:.3f} -> {last:.3f}'
                 for name, (first, last) in summary['losses'][stage].items())
+        if stage == 'report':
+            first, last = summary['probe']
+            result = (f'{summary["health"]}, probe of F_last: linear mIoU '
+                      f'{first:.2f} -> {last:.2f}')
         kind, _, test = stage.partition('-')
         if kind == 'test':
             metrics = summary['metrics'][test]

@@ -144,3 +144,40 @@ def test_missing_images_stop_the_run_at_its_start(make_runner, probe_options):
     with pytest.raises((FileNotFoundError, ValueError), match='nowhere|image'):
         runner.train()
     assert not list(Path(runner.work_dir).glob('*.pth'))
+
+
+def test_all_that_watches_together_changes_no_weight(
+        make_runner, probe_options, image_folder):
+    """Health, pictures and probe, each as often as can be."""
+    watched = make_runner(
+        probe_options(
+            **{
+                'train_cfg.val_interval': 1,
+                'FeatureHealthHook.interval': 1,
+                'MonitoringCostHook.interval': 1,
+                'default_hooks.visualization': dict(
+                    _delete_=True,
+                    type='PretrainVisualizationHook',
+                    interval=1,
+                    num_images=2),
+                'test_dataloader.dataset.data_root': str(image_folder),
+                'test_dataloader.dataset.pipeline.1.scale': 64,
+                'test_dataloader.dataset.pipeline.2.crop_size': 64,
+            }))
+    watched.train()
+    spent = watched.message_hub.get_info('monitoring_seconds')
+    assert spent.keys() == {'health', 'pictures', 'probe'}
+
+    plain = make_runner({'train_cfg.max_iters': 4}, work_dir='plain')
+    plain._hooks = [
+        hook for hook in plain.hooks if type(hook).__name__ not in
+        ('FeatureHealthHook', 'MonitoringCostHook')
+    ]
+    plain.train()
+    weights = plain.model.state_dict()
+    for name, value in watched.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    states = plain.optim_wrapper.state_dict()['state']
+    for index, state in watched.optim_wrapper.state_dict()['state'].items():
+        for name, value in state.items():
+            assert torch.equal(value, states[index][name])

@@ -156,3 +156,25 @@ def browser():
             executable_path=executable, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page; note what it complains of and asks for."""
+    contexts = []
+
+    def open_(path, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.complaints, page.requests = [], []
+        page.on('console', lambda message: page.complaints.append(message.text)
+                if message.type in ('error', 'warning') else None)
+        page.on('pageerror', lambda error: page.complaints.append(str(error)))
+        page.on('request', lambda request: page.requests.append(request.url)
+                if not request.url.startswith('data:') else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()

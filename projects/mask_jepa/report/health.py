@@ -17,7 +17,7 @@ class Health(NamedTuple):
         verdict (str): 'healthy', 'partial collapse' or 'collapsed'.
         reason (str): One sentence.
         iteration (int, optional): Of the check.
-        rules (list[dict]): Each with condition, value, threshold and fired.
+        rules (list[dict]): Each with name, condition, value, fired.
     """
 
     verdict: str
