@@ -147,19 +147,8 @@ class MaskJEPA(BaseModel):
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
                               *args, **kwargs) -> None:
-        """Let the target start from the online weights of a detector.
-
-        The weights of a detector, unlike those of a pretraining, hold none.
-        """
-        if not any(key.startswith(f'{prefix}target.') for key in state_dict):
-            parts = dict(
-                backbone='backbone.',
-                pixel_decoder='panoptic_head.pixel_decoder.')
-            for name in self.target.state_dict():
-                part, rest = name.split('.', 1)
-                online = f'{prefix}{parts[part]}{rest}'
-                if online in state_dict:
-                    state_dict[f'{prefix}target.{name}'] = state_dict[online]
+        """Let the target start from the online weights of a detector."""
+        self.target.add_missing_weights(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(

@@ -6,6 +6,10 @@ import torch.nn as nn
 from mmengine.model import BaseModule
 from torch import Tensor
 
+# Where its parts lie in the online branch.
+ONLINE_PARTS = dict(
+    backbone='backbone.', pixel_decoder='panoptic_head.pixel_decoder.')
+
 
 class TargetEncoder(BaseModule):
     r"""The target: an exponential moving average of backbone + pixel decoder.
@@ -78,6 +82,25 @@ class TargetEncoder(BaseModule):
                                   dict(source.named_buffers()))
             for own_buffer, other_buffer in zip(own, other):
                 own_buffer.copy_(other_buffer)
+
+    def add_missing_weights(self, state_dict: Dict[str, Tensor],
+                            prefix: str) -> None:
+        """Add the online weights as the target's, if there are none.
+
+        The weights of a detector, unlike those of a pretraining, hold none.
+
+        Args:
+            state_dict (dict[str, Tensor]): Of the whole model; changed in
+                place.
+            prefix (str): Of the model's keys.
+        """
+        if any(key.startswith(f'{prefix}target.') for key in state_dict):
+            return
+        for name in self.state_dict():
+            part, rest = name.split('.', 1)
+            online = f'{prefix}{ONLINE_PARTS[part]}{rest}'
+            if online in state_dict:
+                state_dict[f'{prefix}target.{name}'] = state_dict[online]
 
 
 def _matched(part: str, own: Dict[str, Tensor],
