@@ -3,47 +3,75 @@ import re
 
 import pytest
 
-PAGES = ['README.md', 'projects/mask_jepa/README.md']
+from projects.mask_jepa.evaluation.health_check import check_health
+from projects.mask_jepa.evaluation.health_rules import health_rules
+
+PAGES = [
+    'README.md', 'projects/mask_jepa/README.md',
+    'projects/mask_jepa/docs/healthy_runs.md'
+]
 
 
 def pages(root):
     return {page: (root / page).read_text() for page in PAGES}
 
 
+def headings(page):
+    return {
+        re.sub(r'[^a-z0-9 -]', '', line.lstrip('# ').lower()).replace(' ', '-')
+        for line in page.read_text().splitlines() if line.startswith('#')
+    }
+
+
 @pytest.mark.parametrize('page', PAGES)
 def test_links_lead_somewhere(root, page):
-    text = (root / page).read_text()
-    links = re.findall(r'\]\(([^)]+)\)', text)
+    links = re.findall(r'\]\(([^)]+)\)', (root / page).read_text())
     local = [link for link in links if '://' not in link]
     assert links
-    headings = {
-        re.sub(r'[^a-z0-9 -]', '', line.lstrip('# ').lower()).replace(' ', '-')
-        for line in text.splitlines() if line.startswith('#')
-    }
     for link in local:
         path, _, anchor = link.partition('#')
-        assert not path or ((root / page).parent / path).exists(), link
-        assert not anchor or anchor in headings, link
+        linked = (root / page).parent / path if path else root / page
+        assert linked.exists(), link
+        assert not anchor or anchor in headings(linked), link
 
 
 @pytest.mark.parametrize('page', PAGES)
 def test_commands_and_files_exist(root, page):
     text = (root / page).read_text()
     named = re.findall(r'(?:tools|configs|requirements)/[\w./-]*\w', text)
-    assert len(named) > 5
+    assert len(named) > 3
     for name in named:
         assert (root / name).exists(), name
 
 
-def test_config_keys_of_the_readme_exist(base_config, root):
-    keys = re.findall(r'`((?:model|train_dataloader)(?:\.\w+)+)`',
-                      (root / 'README.md').read_text())
-    assert len(keys) > 3
+def test_config_keys_exist(base_config, root):
+    keys = {
+        key
+        for text in pages(root).values()
+        for key in re.findall(r'`((?:model|train_dataloader)(?:\.\w+)+)[`=]',
+                              text)
+    }
+    assert len(keys) > 5
     for key in keys:
         value = base_config
         for part in key.split('.'):
             assert part in value, key
             value = value[part]
+
+
+def test_page_on_health_names_every_rule_and_value(root, tiny_model, images):
+    text = (root / 'projects/mask_jepa/docs/healthy_runs.md').read_text()
+    values = check_health(tiny_model, images)
+    for name in values:
+        branch, _, rest = name.partition('_')
+        generic = f'..._{rest}' if 'cosine' in name else name
+        assert f'`{generic}`' in text, name
+    for rule in health_rules(64, 50, values):
+        row = next(line for line in text.splitlines()
+                   if line.startswith(f'| {rule.name} | `'))
+        assert f'`{rule.key}`' in row
+        assert f'| {rule.verdict} |' in row
+        assert ('below' if rule.relation == '<' else 'above') in row
 
 
 def test_metafile_names_existing_configs(root):
