@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.losses import JEPALoss
+from projects.mask_jepa.losses import JEPALoss, prediction_error
+from projects.mask_jepa.visualization.error_colours import (MAX_ERROR,
+                                                            colour_error)
 from projects.mask_jepa.visualization.hidden_places import (OUTLINE,
                                                             cover_hidden,
                                                             outline_hidden)
-from projects.mask_jepa.visualization.prediction_error import (
-    MAX_ERROR, colour_error, prediction_error)
 from projects.mask_jepa.visualization.to_picture import to_picture
 
 
@@ -32,7 +32,7 @@ def test_error_is_the_formula_by_hand():
                     off**2 / 2 if off < 1 else off - 0.5) / 5
     found = prediction_error(
         torch.from_numpy(prediction), torch.from_numpy(target))
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found.numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_mean_error_is_the_loss():
@@ -40,7 +40,7 @@ def test_mean_error_is_the_loss():
     everywhere = torch.ones(1, 1, 4, 4, dtype=torch.bool)
     loss = JEPALoss()(prediction, target, everywhere)
     error = prediction_error(prediction[0], target[0])
-    assert error.mean() == pytest.approx(loss.item(), rel=1e-5)
+    assert error.mean().item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_scale_of_the_error_is_fixed():

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
+from ..losses import prediction_error
+
 
 @METRICS.register_module()
 class PretrainMetric(BaseMetric):
@@ -32,11 +34,8 @@ class PretrainMetric(BaseMetric):
                 as dicts.
         """
         for sample in data_samples:
-            target = sample['target_on_grid'].permute(1, 2, 0)
-            distance = F.smooth_l1_loss(
-                sample['prediction'].permute(1, 2, 0),
-                F.layer_norm(target, target.shape[-1:]),
-                reduction='none').mean(-1)
+            distance = prediction_error(sample['prediction'],
+                                        sample['target_on_grid'])
             hidden = sample['hidden']
             total = distance[hidden].sum() / hidden.sum().clamp(min=1)
             result = dict(

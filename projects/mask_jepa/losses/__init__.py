@@ -1,8 +1,9 @@
-from .jepa_loss import JEPALoss
+from .jepa_loss import JEPALoss, prediction_error
 from .mask_level_loss import MaskLevelLoss
 from .reconstruction_loss import ReconstructionLoss
 from .variance_covariance_loss import VarianceCovarianceLoss
 
 __all__ = [
-    'JEPALoss', 'MaskLevelLoss', 'ReconstructionLoss', 'VarianceCovarianceLoss'
+    'JEPALoss', 'MaskLevelLoss', 'ReconstructionLoss',
+    'VarianceCovarianceLoss', 'prediction_error'
 ]

@@ -4,6 +4,30 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 
+def prediction_error(prediction: Tensor,
+                     target: Tensor,
+                     beta: float = 1.0) -> Tensor:
+    """Measure how far a prediction is off at each place.
+
+    In float32, whatever precision the network runs in.
+
+    Args:
+        prediction (Tensor): Predicted features, (..., C, h, w).
+        target (Tensor): The target's features, (..., C, h, w).
+        beta (float): As for :class:`JEPALoss`. Defaults to 1.0.
+
+    Returns:
+        Tensor: Smooth-L1 distance to the layer-normalised target, mean over
+        the channels, (..., h, w).
+    """
+    target = target.float().movedim(-3, -1)
+    return F.smooth_l1_loss(
+        prediction.float().movedim(-3, -1),
+        F.layer_norm(target, target.shape[-1:]),
+        beta=beta,
+        reduction='none').mean(-1)
+
+
 @MODELS.register_module()
 class JEPALoss(nn.Module):
     """Smooth-L1 distance to the target's features at the hidden places.
@@ -25,7 +49,7 @@ class JEPALoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor,
                 hidden: Tensor) -> Tensor:
-        """Compare in float32, whatever precision the network runs in.
+        """Compare prediction and target at the hidden places.
 
         Args:
             prediction (Tensor): Predicted features, (B, C, h, w).
@@ -37,13 +61,7 @@ class JEPALoss(nn.Module):
             Tensor: Weighted mean over hidden places and channels, a scalar;
             zero (with a gradient of zero) where nothing is hidden.
         """
-        channels_last = target.float().permute(0, 2, 3, 1)
-        normalised = F.layer_norm(channels_last, channels_last.shape[-1:])
-        distance = F.smooth_l1_loss(
-            prediction.float().permute(0, 2, 3, 1),
-            normalised,
-            beta=self.beta,
-            reduction='none').mean(-1)
+        distance = prediction_error(prediction, target, self.beta)
         hidden = hidden.squeeze(1).to(distance)
         total = (distance * hidden).sum() / hidden.sum().clamp(min=1)
         return self.loss_weight * total

@@ -5,10 +5,11 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
+from ..losses import prediction_error
 from .clusters import (cluster_features, cluster_pixels, colour_clusters,
                        match_clusters)
+from .error_colours import MAX_ERROR, colour_error
 from .hidden_places import cover_hidden, outline_hidden
-from .prediction_error import MAX_ERROR, colour_error, prediction_error
 from .principal_components import principal_components
 from .query_masks import colour_query_masks
 from .sheet import draw_sheet
@@ -86,6 +87,7 @@ def draw_pretraining(
 def _draw_error(sample: DetDataSample, size: Sequence[int]) -> np.ndarray:
     """Show where the prediction is off, with the hidden places outlined."""
     error = prediction_error(sample.prediction, sample.target_on_grid)
+    error = error.cpu().numpy()
     height, width = size
     heat = mmcv.imresize(
         colour_error(error), (width, height), interpolation='nearest')
