@@ -189,19 +189,42 @@ def test_wrong_option_is_named(name, value):
         PretrainVisualizationHook(**{name: value})
 
 
+def runner_like(config):
+    return SimpleNamespace(
+        cfg=config,
+        iter=1,
+        logger=SimpleNamespace(info=lambda message: None))
+
+
 @pytest.mark.parametrize('wrong', ['empty', 'missing', 'none', 'own'])
 def test_no_image_is_said_at_the_start(tiny_config, tmp_path, wrong):
     (tmp_path / 'empty').mkdir()
-    key, dataset = 'test_dataloader.dataset', None
-    config = tiny_config({f'{key}.data_root': str(tmp_path / wrong)})
+    key, dataset = 'test_dataloader.dataset or train_dataloader.dataset', None
+    config = tiny_config({
+        'test_dataloader.dataset.data_root': str(tmp_path / wrong),
+        'train_dataloader.dataset.data_root': str(tmp_path / wrong)
+    })
     if wrong == 'none':
         config.test_dataloader = None
     if wrong == 'own':
         key, dataset = f'{KEY}.dataset', copy.deepcopy(
             config.test_dataloader.dataset)
     hook = PretrainVisualizationHook(dataset=dataset)
-    with pytest.raises(ValueError, match=f'no image to draw in {key}: set'):
-        hook.before_train(SimpleNamespace(cfg=config))
+    with pytest.raises(ValueError, match=f'no image to draw in {key}: give'):
+        hook.before_train(runner_like(config))
+
+
+def test_training_images_serve_where_there_are_no_others(
+        tiny_config, tmp_path, image_folder):
+    config = tiny_config({
+        'test_dataloader.dataset.data_root': str(tmp_path / 'missing'),
+        'train_dataloader.dataset.data_root': str(image_folder)
+    })
+    hook = PretrainVisualizationHook(num_images=3)
+    hook.before_train(runner_like(config))
+    samples = hook._batch['data_samples']
+    assert len({sample.img_path for sample in samples}) == 3
+    assert all(str(image_folder) in sample.img_path for sample in samples)
 
 
 def test_seconds_add_up_by_name():

@@ -32,7 +32,8 @@ class PretrainVisualizationHook(Hook):
         num_images (int): Rows of the sheet; the images are evenly spread
             over the dataset. Defaults to 4.
         dataset (dict, optional): Config of the dataset; None takes that of
-            ``test_dataloader``. Defaults to None.
+            ``test_dataloader`` or, where it has no image, the training
+            images through the same pipeline. Defaults to None.
         num_clusters (int): Colours of the k-means maps, in [2, 20].
             Defaults to 8.
 
@@ -95,25 +96,30 @@ class PretrainVisualizationHook(Hook):
             self._draw(runner, runner.iter + 1)
 
     def _load(self, runner: Runner) -> dict:
-        """Load the images, or say which key is wrong."""
-        key = 'default_hooks.visualization.dataset'
-        config = self.dataset
-        if config is None:
-            key = 'test_dataloader.dataset'
-            config = (runner.cfg.get('test_dataloader') or {}).get('dataset')
-        try:
-            dataset = DATASETS.build(copy.deepcopy(config)) if config else []
-        except (FileNotFoundError, ValueError) as error:
-            raise ValueError(self._no_image(key)) from error
-        if not len(dataset):
-            raise ValueError(self._no_image(key))
-        return fixed_batch(dataset, self.num_images)
-
-    @staticmethod
-    def _no_image(key: str) -> str:
-        return (f'PretrainVisualizationHook finds no image to draw in {key}: '
-                'set its data_root to a folder of images, or give the hook a '
-                'dataset of its own (default_hooks.visualization.dataset).')
+        """Load the images: own ones, else those for testing or training."""
+        configs = {'default_hooks.visualization.dataset': self.dataset}
+        if self.dataset is None:
+            test = (runner.cfg.get('test_dataloader') or {}).get('dataset')
+            train = runner.cfg.train_dataloader.dataset
+            configs = {
+                'test_dataloader.dataset': test,
+                # Without the random crops of the training.
+                'train_dataloader.dataset': test and dict(
+                    test, data_root=train.data_root)
+            }
+        for key, config in configs.items():
+            try:
+                dataset = config and DATASETS.build(copy.deepcopy(config))
+            except (FileNotFoundError, ValueError):
+                continue
+            if dataset and len(dataset):
+                runner.logger.info(f'The pictures show images of {key}.')
+                return fixed_batch(dataset, self.num_images)
+        raise ValueError(
+            'PretrainVisualizationHook finds no image to draw in '
+            f'{" or ".join(configs)}: give test_dataloader.dataset a '
+            'data_root with images, or the hook a dataset of its own '
+            '(default_hooks.visualization.dataset).')
 
     def _draw(self, runner: Runner, step: int) -> None:
         """Hand one sheet to the visualizer."""
