@@ -94,9 +94,8 @@ def read_data(args: argparse.Namespace) -> dict:
     try:
         loaders = build_probe_loaders(data.val_dataloader, train_dataset,
                                       args.max_images)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise SystemExit(f'The labelled images are not there: {error} Give '
-                         'their folder with --data-root.')
+    except FileNotFoundError as error:
+        raise SystemExit(f'{error} Give their folder with --data-root.')
     evaluator = Evaluator(
         METRICS.build(dict(data.val_evaluator, _scope_='mmseg')))
     evaluator.dataset_meta = loaders['test'].dataset.metainfo

@@ -24,6 +24,9 @@ def build_probe_loaders(
 
     Returns:
         dict[str, DataLoader]: 'fit' and 'test', in a fixed order.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
     """
     while 'dataset' in train_dataset:  # RepeatDataset and the like
         train_dataset = train_dataset['dataset']
@@ -51,8 +54,12 @@ def build_dataset(config: dict, max_images: Optional[int]) -> BaseDataset:
         BaseDataset: The data set.
     """
     # The default scope of a pretraining is mmdet.
-    dataset = DATASETS.build(dict(copy.deepcopy(config), _scope_='mmseg'))
-    dataset.full_init()
+    try:
+        dataset = DATASETS.build(dict(copy.deepcopy(config), _scope_='mmseg'))
+        dataset.full_init()
+    except FileNotFoundError as error:
+        raise FileNotFoundError('There are no labelled images at '
+                                f'{error.filename}.') from error
     if max_images is not None:
         dataset.get_subset_(evenly_spread(len(dataset), max_images))
     return dataset

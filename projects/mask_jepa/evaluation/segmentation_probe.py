@@ -40,6 +40,9 @@ class SegmentationProbe(ValLoop):
         levels (Sequence[str]): Levels of :func:`encode_levels`, the headline
             first. Defaults to ('F_last', 'F_3', 'c4').
         **kwargs: As for :class:`DenseProbe`.
+
+    Raises:
+        FileNotFoundError: If a folder with labelled images is missing.
     """
 
     def __init__(self,
@@ -51,7 +54,16 @@ class SegmentationProbe(ValLoop):
                  branch: str = 'online',
                  levels: Sequence[str] = ('F_last', 'F_3', 'c4'),
                  **kwargs) -> None:
-        loaders = build_probe_loaders(dataloader, train_dataset, max_images)
+        try:
+            loaders = build_probe_loaders(dataloader, train_dataset,
+                                          max_images)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{error} Set data_root and data_prefix of '
+                'val_dataloader.dataset and val_cfg.train_dataset, or train '
+                'without the probe: val_dataloader=None val_evaluator=None '
+                'val_cfg=None default_hooks.checkpoint.save_best=None'
+            ) from error
         evaluator = [
             dict(metric, _scope_='mmseg') for metric in (
                 evaluator if isinstance(evaluator, list) else [evaluator])
@@ -72,7 +84,7 @@ class SegmentationProbe(ValLoop):
         self.runner.call_hook('before_val_epoch')
         metrics = self.measure()
         initial = self.initial_metrics()
-        self.runner.logger.info(self._summary(metrics, initial))
+        self.runner.logger.info(self.summary(metrics, initial))
         metrics.update({
             name.replace(PREFIX, INITIAL): value
             for name, value in (initial or {}).items()
@@ -103,9 +115,18 @@ class SegmentationProbe(ValLoop):
         """
         return self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
 
-    def _summary(self, metrics: Dict[str, float],
+    def summary(self, metrics: Dict[str, float],
                  initial: Optional[Dict[str, float]]) -> str:
-        """Say in one line whether the features are better than they were."""
+        """Say in one line whether the features are better than they were.
+
+        Args:
+            metrics (dict[str, float]): Of :meth:`measure`.
+            initial (dict[str, float], optional): The same of the initial
+                weights.
+
+        Returns:
+            str: The line.
+        """
         parts = []
         for name, value in metrics.items():
             start = ''
@@ -113,8 +134,8 @@ class SegmentationProbe(ValLoop):
                 change = value - initial[name]
                 start = f' (at the start {initial[name]:.2f}, {change:+.2f})'
             parts.append(f'{name[len(PREFIX):]} {value:.2f}{start}')
-        return (f'Probe of the {self.probe.branch} {self.probe.levels[0]}: '
-                + '; '.join(parts))
+        headline = f'Probe of the {self.probe.branch} {self.probe.levels[0]}: '
+        return headline + '; '.join(parts)
 
 
 class _ProbeInitialWeights(Hook):
@@ -137,6 +158,6 @@ class _ProbeInitialWeights(Hook):
             return
         metrics = self.loop.measure()
         runner.message_hub.update_info(INITIAL_RECORD, metrics)
-        runner.logger.info(self.loop._summary(metrics, None)
+        runner.logger.info(self.loop.summary(metrics, None)
                            + ', with the initial weights')
         runner.visualizer.add_scalars(metrics, step=0)
