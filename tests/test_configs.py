@@ -69,8 +69,14 @@ def test_pretraining_config_builds_the_method(path):
     hooks = [hook['type'] for hook in config.custom_hooks]
     assert len(set(hooks)) == len(hooks)
     assert {'EMATargetHook', 'QueryNoiseHook', 'NonFiniteLossHook',
-            'ExactResumeHook', 'PlainMessageHubHook',
-            'ExportHook'} <= set(hooks)
+            'ExactResumeHook', 'PlainMessageHubHook', 'FeatureHealthHook',
+            'MonitoringCostHook', 'ExportHook'} <= set(hooks)
+    assert config.default_hooks.visualization.type == (
+        'PretrainVisualizationHook')
+    # One entry more, and TensorBoard is on.
+    assert config.visualizer.vis_backends[0].type == 'LocalVisBackend'
+    # MMEngine would put every validation at step 0.
+    assert config.default_hooks.logger.log_metric_by_epoch is False
     assert config.default_hooks.checkpoint.type == 'AtomicCheckpointHook'
     crop = config.crop_size
     assert crop % config.model.masking.stride == 0
@@ -80,6 +86,38 @@ def test_pretraining_config_builds_the_method(path):
     for key, value in config.model.items():
         if key.startswith('loss_'):
             DET_MODELS.build(value)
+
+
+def test_tiny_pretraining_is_watched_in_every_way():
+    config = Config.fromfile(str(CONFIGS / 'mask_jepa_r18_tiny.py'))
+    backends = [each.type for each in config.visualizer.vis_backends]
+    assert backends == ['LocalVisBackend', 'TensorboardVisBackend']
+    assert config.val_cfg.type == 'SegmentationProbe'
+    assert config.default_hooks.checkpoint.save_best == 'probe/linear_mIoU'
+    # The verdict needs some checks, the page some pictures and probes.
+    health, = [hook for hook in config.custom_hooks
+               if hook['type'] == 'FeatureHealthHook']
+    assert config.max_iters / health.interval >= 10
+    assert config.max_iters / config.train_cfg.val_interval >= 2
+    assert config.max_iters / config.default_hooks.visualization.interval >= 2
+
+
+def test_probe_config_holds_the_stock_data_set():
+    config = Config.fromfile(
+        str(CONFIGS / 'mask_jepa_r50_coco_ade20k-probe.py'))
+    stock = load_stock('mmseg::_base_/datasets/ade20k.py')
+    for ours, theirs in ((config.val_dataloader.dataset,
+                          stock.val_dataloader.dataset),
+                         (config.val_cfg.train_dataset,
+                          stock.train_dataloader.dataset)):
+        for key in ('type', 'data_root', 'data_prefix'):
+            assert plain(ours[key]) == plain(theirs[key])
+        assert plain(ours.pipeline) == plain(
+            stock.val_dataloader.dataset.pipeline)
+    evaluator = dict(config.val_evaluator, _scope_='mmseg')
+    assert evaluator == plain(stock.val_evaluator)
+    unwatched = Config.fromfile(str(CONFIGS / 'mask_jepa_r50_coco.py'))
+    assert plain(config.model) == plain(unwatched.model)
 
 
 def test_r50_pretraining_keeps_the_stock_network():

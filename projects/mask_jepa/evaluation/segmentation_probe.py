@@ -116,7 +116,7 @@ class SegmentationProbe(ValLoop):
         return self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
 
     def summary(self, metrics: Dict[str, float],
-                 initial: Optional[Dict[str, float]]) -> str:
+                initial: Optional[Dict[str, float]]) -> str:
         """Say in one line whether the features are better than they were.
 
         Args:
