@@ -57,7 +57,7 @@ val_cfg = dict(
     type='SegmentationProbe',
     train_dataset=_base_.camvid_probe_train_dataset,
     max_images=32,
-    num_neighbour_places=2000)
+    num_neighbor_places=2000)
 
 # Nothing is pretrained here, so the backbone learns as fast as the rest.
 optim_wrapper = dict(

@@ -9,7 +9,8 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from projects.mask_jepa.utils import prepare_cpu_distributed
+from projects.mask_jepa.utils import (leave_process_group,
+                                      prepare_cpu_distributed)
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,6 +52,7 @@ def main() -> None:
     cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
     cfg.load_from = args.checkpoint
     Runner.from_cfg(cfg).test()
+    leave_process_group()
 
 
 if __name__ == '__main__':

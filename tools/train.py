@@ -11,7 +11,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from projects.mask_jepa.utils import prepare_cpu_distributed
+from projects.mask_jepa.utils import (leave_process_group,
+                                      prepare_cpu_distributed)
 
 
 def parse_args() -> argparse.Namespace:
@@ -106,6 +107,7 @@ def main() -> None:
     if args.resume not in (None, 'auto'):
         cfg.load_from = args.resume
     Runner.from_cfg(cfg).train()
+    leave_process_group()
 
 
 if __name__ == '__main__':

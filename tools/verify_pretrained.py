@@ -12,13 +12,14 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 from projects.mask_jepa.export import coverage_report, load_checkpoint
+from projects.mask_jepa.utils import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,20 +42,6 @@ def parse_args() -> argparse.Namespace:
     if '::' not in args.config and not osp.isfile(args.config):
         parser.error(f'there is no config file at {args.config}.')
     return args
-
-
-def load_config(name: str) -> Config:
-    """Load a config file, or one of an installed library.
-
-    Args:
-        name (str): Path, or 'library::config'.
-
-    Returns:
-        Config: The config.
-    """
-    if '::' in name:
-        return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
-    return Config.fromfile(name)
 
 
 def main() -> None:

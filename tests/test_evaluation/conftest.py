@@ -1,11 +1,10 @@
 """A small labelled data set: coloured quarters, in mmseg's layout."""
 import numpy as np
 import pytest
-from mmengine.evaluator import Evaluator
-from mmengine.registry import METRICS
 from PIL import Image
 
-from projects.mask_jepa.evaluation import build_probe_loaders
+from projects.mask_jepa.evaluation import (build_probe_evaluator,
+                                           build_probe_loaders)
 
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
 
@@ -65,10 +64,8 @@ def probe_parts(probe_config):
     """Data loaders and evaluator, built."""
     loaders = build_probe_loaders(probe_config['val_dataloader'],
                                   probe_config['train_dataset'])
-    evaluator = Evaluator(
-        METRICS.build(dict(probe_config['val_evaluator'], _scope_='mmseg')))
-    evaluator.dataset_meta = loaders['test'].dataset.metainfo
     return dict(
         fit_loader=loaders['fit'],
         test_loader=loaders['test'],
-        evaluator=evaluator)
+        evaluator=build_probe_evaluator(probe_config['val_evaluator'],
+                                        loaders['test'].dataset))

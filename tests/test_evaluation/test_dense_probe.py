@@ -13,8 +13,7 @@ from projects.mask_jepa.evaluation import DenseProbe, dense_probe
 
 
 def measure(model, parts, **options):
-    return DenseProbe(**parts, **options).measure(model,
-                                                  model.data_preprocessor)
+    return DenseProbe(**parts, **options).measure(model)
 
 
 def test_features_that_hold_the_classes_segment(tiny_model, probe_parts,
@@ -24,7 +23,7 @@ def test_features_that_hold_the_classes_segment(tiny_model, probe_parts,
         dense_probe, 'encode_levels', lambda model, image, branch: dict(
             F_last=F.avg_pool2d(image, 4), c4=torch.ones_like(image)))
     metrics = measure(
-        tiny_model, probe_parts, levels=['F_last', 'c4'], num_neighbours=5)
+        tiny_model, probe_parts, levels=['F_last', 'c4'], num_neighbors=5)
     assert metrics.keys() == {
         'linear_mIoU', 'knn_mIoU', 'c4_linear_mIoU', 'c4_knn_mIoU'}
     assert metrics['linear_mIoU'] > 95
@@ -129,6 +128,6 @@ def test_no_level_is_refused(probe_parts):
 
 def test_as_many_neighbour_places_from_each_image(tiny_model, probe_parts):
     probe = DenseProbe(
-        **probe_parts, levels=['F_last'], num_neighbour_places=60)
-    classifiers = probe._fit(tiny_model.eval(), tiny_model.data_preprocessor)
+        **probe_parts, levels=['F_last'], num_neighbor_places=60)
+    classifiers = probe._fit(tiny_model.eval())
     assert len(classifiers['F_last']['knn'].bank) == 60

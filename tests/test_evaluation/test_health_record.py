@@ -80,8 +80,17 @@ def test_what_is_unknown_is_no_sign():
 def test_before_the_first_check():
     record = HealthRecord(CHANNELS, QUERIES, 2)
     assert record.rules == [] and record.true_rules == []
-    assert record.verdict() == ('healthy',
-                                'no sign of collapse in the latest checks')
+    assert record.verdict() == ('not judged yet',
+                                '0 of the 2 checks that a verdict takes')
+
+
+def test_too_few_checks_give_no_verdict():
+    record = HealthRecord(CHANNELS, QUERIES, 2)
+    record.add(START, counts=False)
+    record.add(LOW_RANK, counts=True)
+    assert record.verdict()[0] == 'not judged yet'
+    record.add(START, counts=True)
+    assert record.verdict()[0] == 'healthy'
 
 
 def test_patience_counts_checks_in_a_row():

@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from projects.mask_jepa.evaluation.probe_classifiers import (
-    NearestNeighbourProbe, RidgeProbe)
+    NearestNeighborProbe, RidgeProbe)
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def test_ridge_ignores_a_constant_channel(places):
         fitted(RidgeProbe(), features, targets).predict(features))
 
 
-@pytest.mark.parametrize('num_neighbours', [1, 7])
-def test_neighbours_equal_scikit_learn(places, num_neighbours):
+@pytest.mark.parametrize('num_neighbors', [1, 7])
+def test_neighbours_equal_scikit_learn(places, num_neighbors):
     features, targets = places
-    probe = fitted(NearestNeighbourProbe(num_neighbours), features, targets)
+    probe = fitted(NearestNeighborProbe(num_neighbors), features, targets)
     centre = features.mean(0)
-    reference = KNeighborsClassifier(num_neighbours, metric='cosine').fit(
+    reference = KNeighborsClassifier(num_neighbors, metric='cosine').fit(
         (features - centre).numpy(), targets.argmax(1).numpy())
     new = features[::3] * 1.1 - 0.2
     np.testing.assert_allclose(
@@ -77,16 +77,16 @@ def test_neighbours_equal_scikit_learn(places, num_neighbours):
 
 def test_neighbours_do_not_depend_on_the_chunks(places, monkeypatch):
     features, targets = places
-    probe = fitted(NearestNeighbourProbe(5), features, targets)
+    probe = fitted(NearestNeighborProbe(5), features, targets)
     whole = probe.predict(features)
-    monkeypatch.setattr(NearestNeighbourProbe, 'chunk_size', 33)
+    monkeypatch.setattr(NearestNeighborProbe, 'chunk_size', 33)
     assert torch.equal(probe.predict(features), whole)
 
 
 def test_fewer_places_than_neighbours(places):
     features, targets = places
     probe = fitted(
-        NearestNeighbourProbe(20), features[:6], targets[:6], cuts=(2, ))
+        NearestNeighborProbe(20), features[:6], targets[:6], cuts=(2, ))
     votes = probe.predict(features)
     shares = torch.nn.functional.one_hot(targets[:6].argmax(1),
                                          4).float().mean(0)

@@ -4,7 +4,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from projects.mask_jepa.evaluation.probe_classifiers import (
-    NearestNeighbourProbe, RidgeProbe)
+    NearestNeighborProbe, RidgeProbe)
 
 
 def places():
@@ -19,7 +19,7 @@ def scores(rows):
     """Of all places, by classifiers fitted on some rows."""
     features, targets = places()
     predicted = []
-    for probe in (RidgeProbe(), NearestNeighbourProbe(5)):
+    for probe in (RidgeProbe(), NearestNeighborProbe(5)):
         probe.add(features[rows], targets[rows])
         probe.fit()
         predicted.append(probe.predict(features))

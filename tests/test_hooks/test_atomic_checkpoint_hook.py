@@ -186,3 +186,16 @@ def test_several_scores_have_a_best_checkpoint_each(make_runner):
         hook.after_val_epoch(runner, {'a/mIoU': first, 'b/mIoU': second})
     assert sorted(best_checkpoints(runner)) == [
         'best_a_mIoU_iter_1.pth', 'best_b_mIoU_iter_0.pth']
+
+
+def test_best_checkpoint_that_is_gone_is_no_reason_to_stop(make_runner):
+    first = make_runner(best_options())
+    first.register_hook(Validate({1: 20.0}))
+    first.train()
+    name, = best_checkpoints(first)
+    (Path(first.work_dir) / name).unlink()
+    resumed = make_runner(
+        best_options(**{'train_cfg.max_iters': 6, 'resume': True}))
+    resumed.register_hook(Validate({6: 21.0}))
+    resumed.train()
+    assert best_checkpoints(resumed) == ['best_probe_mIoU_iter_5.pth']

@@ -172,14 +172,15 @@ def test_file_holds_the_latest_check(make_runner):
     line = training_lines(runner)[3]
     assert content['iteration'] == 4
     assert content['values'] == {name: line[name] for name in HEALTH_KEYS}
-    assert content['verdict'] in ('healthy', 'partial collapse', 'collapsed')
+    # The checks of iterations 2 and 4 count; patience wants three.
+    assert content['verdict'] == 'not judged yet'
     assert len(content['rules']) == 6
 
 
 def test_a_collapse_warns_once_and_is_the_verdict(make_runner,
                                                   collapse_from):
     collapse_from(2)
-    runner = make_runner(options_of(6, patience=3, begin=0.0))
+    runner = make_runner(options_of(6, patience=3, begin_share=0.0))
     runner.train()
     text = log_text(runner)
     assert text.count('Sign of') == 1
@@ -196,7 +197,7 @@ def test_a_collapse_warns_once_and_is_the_verdict(make_runner,
 
 def test_a_healthy_run_gets_no_warning(make_runner, collapse_from):
     collapse_from(99)
-    runner = make_runner(options_of(4, patience=1, begin=0.0))
+    runner = make_runner(options_of(4, patience=1, begin_share=0.0))
     runner.train()
     text = log_text(runner)
     assert 'Sign of' not in text
@@ -208,7 +209,7 @@ def test_begin_delays_the_rules(make_runner, collapse_from, begin, first):
     """The second check in a row that counts."""
     collapse_from(2)
     watch = WatchRules()
-    options = options_of(6, patience=2, begin=begin)
+    options = options_of(6, patience=2, begin_share=begin)
     make_runner(options, hooks=[(watch, 'LOWEST')]).train()
     assert watch.names == [['low rank'] if iteration >= first else []
                            for iteration in range(1, 7)]
@@ -219,7 +220,7 @@ def test_resumed_run_takes_up_what_was_found(make_runner, collapse_from,
                                              patience, warned):
     """Interrupted after the third check, of which two held a sign."""
     options = {
-        **options_of(5, patience=patience, begin=0.0),
+        **options_of(5, patience=patience, begin_share=0.0),
         'default_hooks.checkpoint.interval': 3
     }
     collapse_from(2)
@@ -266,7 +267,8 @@ def test_other_ranks_do_nothing(make_runner, monkeypatch):
 
 
 @pytest.mark.parametrize('name, value', [('interval', 0), ('patience', 0),
-                                         ('begin', -0.1), ('begin', 1.0)])
+                                         ('begin_share', -0.1),
+                                         ('begin_share', 1.0)])
 def test_wrong_option_is_named(name, value):
     with pytest.raises(
             ValueError, match=f'FeatureHealthHook.{name} .*{value}'):

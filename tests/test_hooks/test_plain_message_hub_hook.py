@@ -5,7 +5,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MMLogger
 
-from projects.mask_jepa.hooks.plain_message_hub_hook import to_plain
+from projects.mask_jepa.hooks.plain_message_hub_hook import (
+    PlainMessageHubHook, to_plain)
 
 
 def test_saved_file_loads_and_gives_the_same_history(make_runner):
@@ -73,3 +74,25 @@ def test_unknown_object_becomes_none_with_a_warning(tmp_path, value):
     text = log.read_text()
     assert 'WARNING' in text
     assert f'hub.a.b is a {type(value).__name__}' in text
+
+
+class OnDevice:
+    """A tensor on a GPU, which numpy cannot see."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def cpu(self):
+        return self.tensor
+
+
+def test_histories_come_back_from_a_gpu():
+    """Where there is one, mmengine resumes with the file loaded to it."""
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1], 10)
+    plain = to_plain(buffer, 'x')
+    for name in ('log_history', 'count_history'):
+        plain[name] = OnDevice(plain[name])
+    checkpoint = dict(message_hub=dict(log_scalars=dict(a=plain)))
+    PlainMessageHubHook().after_load_checkpoint(None, checkpoint)
+    restored = checkpoint['message_hub']['log_scalars']['a']
+    assert restored.data[0].tolist() == [1, 2]

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import \
     EventAccumulator
 
 from projects.mask_jepa.hooks import (PretrainVisualizationHook,
                                       pretrain_visualization_hook)
-from projects.mask_jepa.hooks.pretrain_visualization_hook import first_step
-from projects.mask_jepa.utils import note_monitoring_seconds
+from projects.mask_jepa.models.step_random import first_step
 
 KEY = 'default_hooks.visualization'
 
@@ -227,9 +225,14 @@ def test_training_images_serve_where_there_are_no_others(
     assert all(str(image_folder) in sample.img_path for sample in samples)
 
 
-def test_seconds_add_up_by_name():
-    hub = MessageHub.get_instance('seconds')
-    note_monitoring_seconds(hub, 'pictures', 1.5)
-    note_monitoring_seconds(hub, 'probe', 4.0)
-    note_monitoring_seconds(hub, 'pictures', 2.0)
-    assert hub.get_info('monitoring_seconds') == dict(pictures=3.5, probe=4.0)
+def test_other_kinds_of_training_data_do_not_disturb(tiny_config,
+                                                     image_folder):
+    config = tiny_config({
+        'test_dataloader.dataset.data_root': str(image_folder),
+    })
+    part = config.train_dataloader.dataset
+    config.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[part, part])
+    hook = PretrainVisualizationHook(num_images=2)
+    hook.before_train(runner_like(config))
+    assert len(hook._batch['data_samples']) == 2

@@ -67,7 +67,7 @@ def test_throughput_by_hand(run):
     assert values == {
         'Seconds per iteration': '0.4',
         'Images per second': '40',
-        'Waiting for data': '23%',
+        'Waiting for data': '25%',
         'Spent on monitoring': '50.0%',
         'GPU memory': '2.00 GB',
         'Host memory': '0.00 GB'

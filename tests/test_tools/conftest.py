@@ -57,7 +57,7 @@ def watched(tmp_path_factory, root):
         os.environ, MASK_JEPA_DATA=str(folder / 'scenes'), OMP_NUM_THREADS='1')
     subprocess.run([
         sys.executable, root / 'tools/misc/generate_scenes.py',
-        folder / 'scenes', '--num-train', '6', '--num-val', '4'
+        folder / 'scenes', '--num-train', '7', '--num-val', '4'
     ],
                    check=True)
     subprocess.run([

@@ -115,3 +115,26 @@ def test_stock_analyze_logs_reads_our_log(command, stock_tool, watched,
     times = [line['time'] for line in lines if 'loss' in line]
     mean = sum(times[1:]) / len(times[1:])
     assert f'average iter time: {mean:.4f} s/iter' in output
+
+
+def test_two_processes_score_as_one(command, watched, tmp_path):
+    """Seven images to fit on, of which each process sees some."""
+    command(
+        'bash',
+        'tools/dist_train.sh',
+        TINY,
+        2,
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        'train_cfg.max_iters=1',
+        'train_dataloader.batch_size=2',
+        'val_dataloader.batch_size=3',
+        PORT='29617',
+        PATH=f'{sys.prefix}/bin:/usr/bin:/bin',
+        MASK_JEPA_DATA=str(watched / 'scenes'))
+    alone, together = logged_scores(watched), logged_scores(tmp_path)
+    assert [line['step'] for line in together] == [0, 1]
+    # Ranks begin with equal weights, those of the run in one process.
+    for name, value in together[0].items():
+        assert value == pytest.approx(alone[0][name], abs=0.05), name

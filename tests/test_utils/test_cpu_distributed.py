@@ -5,7 +5,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 
-from projects.mask_jepa.utils import prepare_cpu_distributed
+from projects.mask_jepa.utils import (leave_process_group,
+                                      prepare_cpu_distributed)
 
 
 @pytest.fixture
@@ -39,3 +40,10 @@ def test_with_a_gpu_nothing_changes(monkeypatch):
     cfg = Config()
     prepare_cpu_distributed(cfg)
     assert not dist.is_initialized() and 'model_wrapper_cfg' not in cfg
+
+
+def test_group_is_left(one_rank):
+    leave_process_group()  # There is none.
+    dist.init_process_group('gloo')
+    leave_process_group()
+    assert not dist.is_initialized()

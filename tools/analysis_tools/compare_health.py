@@ -26,6 +26,8 @@ def parse_args() -> argparse.Namespace:
     if args.names and len(args.names) != len(args.work_dirs):
         parser.error(f'there are {len(args.names)} names for '
                      f'{len(args.work_dirs)} runs: give one for each.')
+    if args.names and len(set(args.names)) < len(args.names):
+        parser.error('a name stands twice: give each run its own.')
     return args
 
 
@@ -37,6 +39,8 @@ def main() -> None:
     except FileNotFoundError as error:
         raise SystemExit(str(error))
     names = args.names or [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = args.work_dirs
     table = Table('run', 'verdict', 'reason', show_lines=True)
     for name, run in zip(names, runs):
         verdict, reason = 'not watched', 'no FeatureHealthHook'

@@ -13,15 +13,14 @@ sys.path.insert(
     0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
 
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.evaluator import Evaluator
-from mmengine.registry import METRICS
+from mmengine.config import DictAction
 from mmengine.runner import set_random_seed
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.evaluation import (DenseProbe, build_probe_loaders,
-                                           load_model)
+from projects.mask_jepa.evaluation import (DenseProbe, build_probe_evaluator,
+                                           build_probe_loaders, load_model)
+from projects.mask_jepa.utils import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,10 +73,7 @@ def read_data(args: argparse.Namespace) -> dict:
     Raises:
         SystemExit: If the config has no labelled images, or they are absent.
     """
-    if '::' in args.data:
-        data = Config.fromstring(f'_base_ = {args.data!r}', '.py')
-    else:
-        data = Config.fromfile(args.data)
+    data = load_config(args.data)
     if args.cfg_options:
         data.merge_from_dict(args.cfg_options)
     train_dataset = (data.get('val_cfg') or {}).get('train_dataset')
@@ -96,13 +92,11 @@ def read_data(args: argparse.Namespace) -> dict:
                                       args.max_images)
     except FileNotFoundError as error:
         raise SystemExit(f'{error} Give their folder with --data-root.')
-    evaluator = Evaluator(
-        METRICS.build(dict(data.val_evaluator, _scope_='mmseg')))
-    evaluator.dataset_meta = loaders['test'].dataset.metainfo
     return dict(
         fit_loader=loaders['fit'],
         test_loader=loaders['test'],
-        evaluator=evaluator)
+        evaluator=build_probe_evaluator(data.val_evaluator,
+                                        loaders['test'].dataset))
 
 
 def main() -> None:
@@ -111,13 +105,13 @@ def main() -> None:
     checkpoint = None if args.checkpoint == 'none' else args.checkpoint
     set_random_seed(0)  # of initial weights
     try:
-        model = load_model(Config.fromfile(args.config), checkpoint)
+        model = load_model(load_config(args.config), checkpoint)
         probe = DenseProbe(
             branch=args.branch,
             levels=args.levels,
             progress=True,
             **read_data(args))
-        metrics = probe.measure(model.to(args.device), model.data_preprocessor)
+        metrics = probe.measure(model.to(args.device))
     except (FileNotFoundError, TypeError, ValueError) as error:
         raise SystemExit(str(error))
     table = Table('level', 'linear mIoU', 'k-NN mIoU',

@@ -12,7 +12,6 @@ from typing import List, Sequence
 import numpy as np
 import torch
 from mmcv.transforms import CenterCrop
-from mmengine.config import Config
 from mmengine.runner import set_random_seed
 from mmengine.structures import BaseDataElement
 from mmpretrain.datasets.transforms import ResizeEdge
@@ -23,7 +22,7 @@ from projects.mask_jepa.datasets import (LoadUnlabeledImage,
                                          UnlabeledImageDataset,
                                          UnreadableImageError)
 from projects.mask_jepa.evaluation import encode_levels, load_model
-from projects.mask_jepa.utils import evenly_spread
+from projects.mask_jepa.utils import evenly_spread, load_config
 from projects.mask_jepa.visualization import MAX_CLUSTERS, draw_features
 
 STRIDE = 32  # of the coarsest features, in pixels
@@ -137,7 +136,7 @@ def encode(name: str, config: str, checkpoint: str, branch: str,
     set_random_seed(0)
     try:
         model = load_model(
-            Config.fromfile(config),
+            load_config(config),
             None if checkpoint == 'none' else checkpoint)
         features = []
         for image in images:

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from projects.mask_jepa.export import load_checkpoint
+from projects.mask_jepa.models.step_random import first_step
 from projects.mask_jepa.visualization import draw_pretraining, fixed_batch
 
 
@@ -21,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='pretraining config file path')
     parser.add_argument('checkpoint', help='that tools/train.py wrote')
     parser.add_argument('--out', default='pretraining.png')
-    parser.add_argument('--num-images', type=int, default=6)
+    parser.add_argument('--num-images', type=int, default=4)
     parser.add_argument('--num-clusters', type=int, default=8)
     parser.add_argument(
         '--cfg-options',
@@ -43,10 +44,19 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
     model = MODELS.build(cfg.model)
-    model.load_state_dict(state_dict)
-    model.eval()
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    samples = model.test_step(fixed_batch(dataset, args.num_images))
+    try:
+        model.load_state_dict(state_dict)
+    except RuntimeError:
+        raise SystemExit(
+            f'{args.checkpoint} is no checkpoint of a pretraining with this '
+            'config: give one that tools/train.py wrote.')
+    try:
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'test_dataloader: {error}')
+    # As in the training, so that the sheets can be compared.
+    with first_step(model):
+        samples = model.test_step(fixed_batch(dataset, args.num_images))
     preprocessor = model.data_preprocessor
     sheet, _ = draw_pretraining(samples, preprocessor.mean, preprocessor.std,
                                 args.num_clusters)

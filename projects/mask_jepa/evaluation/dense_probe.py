@@ -1,11 +1,12 @@
 import copy
+import os.path as osp
+import zlib
 from contextlib import nullcontext
 from typing import Dict, Iterator, Sequence, Tuple
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import BaseDataPreprocessor
-from mmengine.structures import PixelData
+from mmengine.structures import BaseDataElement, PixelData
 from rich.progress import track
 from torch import nn
 from torch.utils.data import DataLoader
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..utils import evaluating, fixed_seed, quiet_log
 from .frozen_encoder import encode_levels
 from .label_grid import count_classes, upsample_scores
-from .probe_classifiers import NearestNeighbourProbe, RidgeProbe
+from .probe_classifiers import NearestNeighborProbe, RidgeProbe
 
 
 class DenseProbe:
@@ -22,7 +23,8 @@ class DenseProbe:
     A linear classifier and a k-nearest-neighbour one are fitted on the
     places of labelled images and predict those of other images; their scores
     are upsampled to the label maps. Nothing is learned by gradient and every
-    choice is seeded, so equal weights give equal numbers.
+    choice is seeded, so equal weights give equal numbers; between batch sizes
+    or numbers of processes up to the padding of images of different size.
 
     Args:
         fit_loader (DataLoader): Labelled images of an mmseg dataset, for the
@@ -33,9 +35,9 @@ class DenseProbe:
         levels (Sequence[str]): Of :func:`encode_levels`. The first one is
             the headline. Defaults to ('F_last', 'F_3', 'c4').
         regularization (float): Of :class:`RidgeProbe`. Defaults to 1e-3.
-        num_neighbours (int): Of :class:`NearestNeighbourProbe`.
+        num_neighbors (int): Of :class:`NearestNeighborProbe`.
             Defaults to 20.
-        num_neighbour_places (int): Labelled places to compare with, the same
+        num_neighbor_places (int): Labelled places to compare with, the same
             number from each image. Defaults to 10000.
         metrics (Sequence[str]): Of the evaluator's metrics, those that are
             reported. Defaults to ('mIoU', ).
@@ -52,8 +54,8 @@ class DenseProbe:
                  branch: str = 'online',
                  levels: Sequence[str] = ('F_last', 'F_3', 'c4'),
                  regularization: float = 1e-3,
-                 num_neighbours: int = 20,
-                 num_neighbour_places: int = 10000,
+                 num_neighbors: int = 20,
+                 num_neighbor_places: int = 10000,
                  metrics: Sequence[str] = ('mIoU', ),
                  progress: bool = False) -> None:
         if not levels:
@@ -71,22 +73,21 @@ class DenseProbe:
         self.branch = branch
         self.levels = list(levels)
         self.regularization = regularization
-        self.num_neighbours = num_neighbours
+        self.num_neighbors = num_neighbors
         self.places_per_image = max(
-            num_neighbour_places // len(fit_loader.dataset), 1)
+            num_neighbor_places // len(fit_loader.dataset), 1)
         self.metrics = metrics
         self.progress = progress
         self.num_classes = len(test_loader.dataset.metainfo['classes'])
 
     @torch.no_grad()
-    def measure(self, model: nn.Module,
-                data_preprocessor: BaseDataPreprocessor) -> Dict[str, float]:
+    def measure(self, model: nn.Module) -> Dict[str, float]:
         """Fit and test the classifiers.
 
         Args:
-            model (nn.Module): As for :func:`find_encoder`; left in the mode
-                that it was in.
-            data_preprocessor (BaseDataPreprocessor): Normalises and pads.
+            model (nn.Module): As for :func:`find_encoder`, with a data
+                preprocessor that normalises and pads; left in the mode that
+                it was in.
 
         Returns:
             dict[str, float]: In per cent, ``linear_<metric>`` and
@@ -95,16 +96,15 @@ class DenseProbe:
         """
         # Starting a data loader draws from torch's global generator.
         with evaluating(model), fixed_seed(0):
-            classifiers = self._fit(model, data_preprocessor)
-            metrics = self._test(model, data_preprocessor, classifiers)
+            classifiers = self._fit(model)
+            metrics = self._test(model, classifiers)
         return metrics
 
     def _encode(self, model: nn.Module,
-                data_preprocessor: BaseDataPreprocessor,
                 loader: DataLoader) -> Iterator[Tuple]:
         """Yield each sample, its levels (1, C, h, w) and its input shape."""
         for batch in track(loader, 'Probe', disable=not self.progress):
-            data = data_preprocessor(batch, False)
+            data = model.data_preprocessor(batch, False)
             levels = encode_levels(model, data['inputs'], self.branch)
             unknown = set(self.levels) - levels.keys()
             if unknown:
@@ -115,18 +115,16 @@ class DenseProbe:
                 maps = {name: levels[name][index] for name in self.levels}
                 yield sample, maps, tuple(data['inputs'].shape[-2:])
 
-    def _fit(self, model: nn.Module,
-             data_preprocessor: BaseDataPreprocessor) -> Dict[str, Dict]:
+    def _fit(self, model: nn.Module) -> Dict[str, Dict]:
         """Fit both classifiers on each level."""
         classifiers = {
             name: dict(
                 linear=RidgeProbe(self.regularization),
-                knn=NearestNeighbourProbe(self.num_neighbours))
+                knn=NearestNeighborProbe(self.num_neighbors))
             for name in self.levels
         }
-        generator = torch.Generator().manual_seed(0)
-        for sample, maps, input_shape in self._encode(
-                model, data_preprocessor, self.fit_loader):
+        for sample, maps, input_shape in self._encode(model, self.fit_loader):
+            generator = image_generator(sample)
             labels = sample.gt_sem_seg.data.squeeze(0)
             for name, features in maps.items():
                 counts = count_classes(labels, self.num_classes,
@@ -146,13 +144,12 @@ class DenseProbe:
         return classifiers
 
     def _test(self, model: nn.Module,
-              data_preprocessor: BaseDataPreprocessor,
               classifiers: Dict[str, Dict]) -> Dict[str, float]:
         """Predict the test images, and evaluate each classifier."""
         evaluators = {(level, kind): copy.deepcopy(self.evaluator)
                       for level, pair in classifiers.items() for kind in pair}
-        for sample, maps, input_shape in self._encode(
-                model, data_preprocessor, self.test_loader):
+        for sample, maps, input_shape in self._encode(model,
+                                                      self.test_loader):
             label_shape = sample.gt_sem_seg.data.shape[-2:]
             for level, kind in evaluators:
                 features = maps[level]
@@ -176,3 +173,16 @@ class DenseProbe:
             for name in self.metrics:
                 metrics[f'{prefix}{kind}_{name}'] = float(values[name])
         return metrics
+
+
+def image_generator(sample: BaseDataElement) -> torch.Generator:
+    """Make the random generator of an image, the same in any order.
+
+    Args:
+        sample (BaseDataElement): With ``img_path``, whose last part counts.
+
+    Returns:
+        torch.Generator: On the CPU.
+    """
+    name = osp.basename(sample.img_path).encode()
+    return torch.Generator().manual_seed(zlib.crc32(name))

@@ -4,6 +4,7 @@ from typing import Dict, List, Optional, Tuple
 from .health_rules import HealthRule, health_rules
 
 HEALTHY = 'healthy'
+NOT_JUDGED = 'not judged yet'
 
 
 class HealthRecord:
@@ -27,8 +28,8 @@ class HealthRecord:
         self.num_channels = num_channels
         self.num_queries = num_queries
         self.patience = patience
-        self.state = state or dict(start=None, latest=None, streaks={},
-                                   warned=[])
+        self.state = state or dict(
+            start=None, latest=None, num_counted=0, streaks={}, warned=[])
 
     @property
     def rules(self) -> List[HealthRule]:
@@ -62,6 +63,7 @@ class HealthRecord:
         self.state['latest'] = values
         streaks = self.state['streaks']
         if counts:
+            self.state['num_counted'] += 1
             self.state['streaks'] = {
                 rule.name:
                 streaks.get(rule.name, 0) + 1 if rule.holds(values) else 0
@@ -79,8 +81,13 @@ class HealthRecord:
 
         Returns:
             tuple[str, str]: 'healthy', 'partial collapse' or 'collapsed',
-            and the reasons.
+            and the reasons; 'not judged yet' while fewer than ``patience``
+            checks have counted.
         """
+        num_counted = self.state['num_counted']
+        if num_counted < self.patience:
+            return NOT_JUDGED, (f'{num_counted} of the {self.patience} checks '
+                                'that a verdict takes')
         found = self.true_rules
         names = [rule.name for rule in found]
         verdict = found[0].verdict if found else HEALTHY

@@ -66,7 +66,7 @@ class RidgeProbe:
         return features.double() @ self.weights + self.bias
 
 
-class NearestNeighbourProbe:
+class NearestNeighborProbe:
     """Classifier of places by their k nearest labelled places.
 
     Nearness is the cosine between features, centred on the mean of the
@@ -74,13 +74,13 @@ class NearestNeighbourProbe:
     ``KNeighborsClassifier(metric='cosine')`` on centred features.
 
     Args:
-        num_neighbours (int): k. Defaults to 20.
+        num_neighbors (int): k. Defaults to 20.
     """
 
     chunk_size = 4096  # places compared at a time, for the memory
 
-    def __init__(self, num_neighbours: int = 20) -> None:
-        self.num_neighbours = num_neighbours
+    def __init__(self, num_neighbors: int = 20) -> None:
+        self.num_neighbors = num_neighbors
         self.features = []
         self.targets = []
 
@@ -116,7 +116,7 @@ class NearestNeighbourProbe:
             Tensor: Share of the votes, (n, K).
         """
         features = F.normalize(features.float() - self.mean, dim=1)
-        count = min(self.num_neighbours, len(self.bank))
+        count = min(self.num_neighbors, len(self.bank))
         votes = []
         for chunk in features.split(self.chunk_size):
             nearest = (chunk @ self.bank.T).topk(count, dim=1).indices

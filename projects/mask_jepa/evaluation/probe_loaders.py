@@ -1,8 +1,9 @@
 import copy
-from typing import Dict, Optional
+from typing import Dict, List, Optional, Union
 
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DATASETS, METRICS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -27,20 +28,52 @@ def build_probe_loaders(
 
     Raises:
         FileNotFoundError: If a folder is missing.
+        ValueError: If the training images are several data sets.
     """
     while 'dataset' in train_dataset:  # RepeatDataset and the like
         train_dataset = train_dataset['dataset']
+    if 'datasets' in train_dataset:
+        raise ValueError(
+            'The probe fits on one data set, but val_cfg.train_dataset is a '
+            f'{train_dataset["type"]}: give one of its datasets.')
     test_dataset = test_loader['dataset']
     train_dataset = dict(train_dataset, pipeline=test_dataset['pipeline'])
-    return {
-        name: Runner.build_dataloader(
+
+    def build(dataset: dict, round_up: bool) -> DataLoader:
+        return Runner.build_dataloader(
             dict(
                 copy.deepcopy(test_loader),
-                sampler=dict(type='DefaultSampler', shuffle=False),
+                # Between two probes they would only take memory.
+                persistent_workers=False,
+                sampler=dict(
+                    type='DefaultSampler', shuffle=False, round_up=round_up),
                 dataset=build_dataset(dataset, max_images)))
-        for name, dataset in dict(fit=train_dataset,
-                                  test=test_dataset).items()
-    }
+
+    # The metric drops what is tested twice; the classifiers would not.
+    return dict(
+        fit=build(train_dataset, round_up=False),
+        test=build(test_dataset, round_up=True))
+
+
+def build_probe_evaluator(config: Union[dict, List[dict]],
+                          dataset: BaseDataset) -> Evaluator:
+    """Build the evaluator of a probe from an mmseg config.
+
+    Args:
+        config (dict | list[dict]): Its ``val_evaluator``; whatever mmseg's
+            ``IoUMetric`` measures there, here it is mIoU.
+        dataset (BaseDataset): What is tested.
+
+    Returns:
+        Evaluator: One for all classifiers, to be copied.
+    """
+    metrics = config if isinstance(config, (list, tuple)) else [config]
+    evaluator = Evaluator([
+        METRICS.build(dict(metric, iou_metrics=['mIoU'], _scope_='mmseg'))
+        for metric in metrics
+    ])
+    evaluator.dataset_meta = dataset.metainfo
+    return evaluator
 
 
 def build_dataset(config: dict, max_images: Optional[int]) -> BaseDataset:

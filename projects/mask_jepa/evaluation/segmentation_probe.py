@@ -7,7 +7,7 @@ from mmengine.runner import Runner, ValLoop
 
 from ..utils import note_monitoring_seconds, unwrap
 from .dense_probe import DenseProbe
-from .probe_loaders import build_probe_loaders
+from .probe_loaders import build_probe_evaluator, build_probe_loaders
 
 PREFIX = 'probe/'
 INITIAL = 'probe/initial_'
@@ -64,11 +64,9 @@ class SegmentationProbe(ValLoop):
                 'without the probe: val_dataloader=None val_evaluator=None '
                 'val_cfg=None default_hooks.checkpoint.save_best=None'
             ) from error
-        evaluator = [
-            dict(metric, _scope_='mmseg') for metric in (
-                evaluator if isinstance(evaluator, list) else [evaluator])
-        ]
-        super().__init__(runner, loaders['test'], evaluator)
+        super().__init__(
+            runner, loaders['test'],
+            build_probe_evaluator(evaluator, loaders['test'].dataset))
         self.probe = DenseProbe(loaders['fit'], self.dataloader,
                                 self.evaluator, branch, levels, **kwargs)
         runner.register_hook(_ProbeInitialWeights(self))
@@ -101,7 +99,7 @@ class SegmentationProbe(ValLoop):
         """
         begin = time.perf_counter()
         model = unwrap(self.runner.model)
-        metrics = self.probe.measure(model, model.data_preprocessor)
+        metrics = self.probe.measure(model)
         note_monitoring_seconds(self.runner.message_hub, 'probe',
                                 time.perf_counter() - begin)
         return {f'{PREFIX}{name}': value for name, value in metrics.items()}

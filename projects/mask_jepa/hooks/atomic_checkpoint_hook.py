@@ -95,7 +95,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if not is_main_process():
             return
         for key, path in before.items():
-            if path and path != after.get(key, path):
+            if (path and path != after.get(key, path)
+                    and self.file_backend.isfile(path)):
                 self.file_backend.remove(path)
 
     def _exchange_best_paths(self, paths: dict) -> dict:

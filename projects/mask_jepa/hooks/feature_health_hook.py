@@ -36,9 +36,9 @@ class FeatureHealthHook(Hook):
         interval (int): Iterations between two checks; the first one is at
             the first iteration. Defaults to 50.
         patience (int): Checks in a row that make a rule true. Defaults to 3.
-        begin (float): Share of the training before which no rule counts,
-            since masks and features of random weights look collapsed, in
-            [0, 1). Defaults to 0.1.
+        begin_share (float): Share of the training before which no rule
+            counts, since masks and features of random weights look
+            collapsed, in [0, 1). Defaults to 0.1.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -50,17 +50,17 @@ class FeatureHealthHook(Hook):
     def __init__(self,
                  interval: int = 50,
                  patience: int = 3,
-                 begin: float = 0.1) -> None:
+                 begin_share: float = 0.1) -> None:
         for name, value in dict(interval=interval, patience=patience).items():
             if value < 1:
                 raise ValueError(f'FeatureHealthHook.{name} must be at least '
                                  f'1, but is {value}.')
-        if not 0 <= begin < 1:
-            raise ValueError('FeatureHealthHook.begin must lie in [0, 1), but '
-                             f'is {begin}.')
+        if not 0 <= begin_share < 1:
+            raise ValueError('FeatureHealthHook.begin_share must lie in '
+                             f'[0, 1), but is {begin_share}.')
         self.interval = interval
         self.patience = patience
-        self.begin = begin
+        self.begin_share = begin_share
 
     def before_train(self, runner: Runner) -> None:
         """Take up what an interrupted run had found.
@@ -114,7 +114,7 @@ class FeatureHealthHook(Hook):
         image = model.data_preprocessor(data_batch)['inputs']
         values = check_health(model, image)
         self._log(runner, values)
-        counts = runner.iter >= self.begin * runner.max_iters
+        counts = runner.iter >= self.begin_share * runner.max_iters
         for rule in self.record.add(values, counts):
             runner.logger.warning(
                 f'Sign of collapse: {rule.name} in {self.patience} '

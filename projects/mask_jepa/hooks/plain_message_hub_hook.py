@@ -46,9 +46,10 @@ class PlainMessageHubHook(Hook):
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict) and value.get('type') == HISTORY_BUFFER:
-                scalars[name] = HistoryBuffer(value['log_history'].numpy(),
-                                              value['count_history'].numpy(),
-                                              value['max_length'])
+                # Resuming loads to the GPU, if there is one.
+                scalars[name] = HistoryBuffer(
+                    value['log_history'].cpu().numpy(),
+                    value['count_history'].cpu().numpy(), value['max_length'])
 
 
 def to_plain(value: Any, name: str) -> Any:

@@ -1,17 +1,17 @@
 import copy
 import time
-from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Optional
 
 import torch
 from mmdet.registry import DATASETS, HOOKS
+from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
-from torch import nn
 
-from ..utils import evaluating, note_monitoring_seconds, unwrap
+from ..models.step_random import first_step
+from ..utils import note_monitoring_seconds, unwrap
 from ..visualization import MAX_CLUSTERS, draw_pretraining, fixed_batch
 
 CLUSTERS = 'pretraining_clusters'
@@ -97,22 +97,19 @@ class PretrainVisualizationHook(Hook):
 
     def _load(self, runner: Runner) -> dict:
         """Load the images: own ones, else those for testing or training."""
-        configs = {'default_hooks.visualization.dataset': self.dataset}
-        if self.dataset is None:
-            test = (runner.cfg.get('test_dataloader') or {}).get('dataset')
-            train = runner.cfg.train_dataloader.dataset
-            configs = {
-                'test_dataloader.dataset': test,
-                # Without the random crops of the training.
-                'train_dataloader.dataset': test and dict(
-                    test, data_root=train.data_root)
-            }
+        test = (runner.cfg.get('test_dataloader') or {}).get('dataset') or {}
+        train_root = runner.cfg.train_dataloader.dataset.get('data_root')
+        configs = {
+            'test_dataloader.dataset': test,
+            # Without the random crops of the training.
+            'train_dataloader.dataset':
+            dict(test, data_root=train_root) if test and train_root else {}
+        }
+        if self.dataset is not None:
+            configs = {'default_hooks.visualization.dataset': self.dataset}
         for key, config in configs.items():
-            try:
-                dataset = config and DATASETS.build(copy.deepcopy(config))
-            except (FileNotFoundError, ValueError):
-                continue
-            if dataset and len(dataset):
+            dataset = find_images(config)
+            if dataset:
                 runner.logger.info(f'The pictures show images of {key}.')
                 return fixed_batch(dataset, self.num_images)
         raise ValueError(
@@ -131,24 +128,28 @@ class PretrainVisualizationHook(Hook):
         preprocessor = model.data_preprocessor
         sheet, clusters = draw_pretraining(
             samples, preprocessor.mean, preprocessor.std, self.num_clusters,
-            None if reference is None else reference.numpy())
+            None if reference is None else reference.cpu().numpy())
         runner.message_hub.update_info(CLUSTERS, torch.from_numpy(clusters))
         runner.visualizer.add_image('pretraining', sheet, step)
         note_monitoring_seconds(runner.message_hub, 'pictures',
                                 time.perf_counter() - start)
 
 
-@contextmanager
-def first_step(model: nn.Module) -> Iterator[None]:
-    """Evaluate a model with the random numbers of the first training step.
+def find_images(config: dict) -> Optional[BaseDataset]:
+    """Build a dataset, if there are images for it.
 
     Args:
-        model (nn.Module): A ``MaskJEPA``; afterwards as it was before.
+        config (dict): Of the dataset; may be empty.
+
+    Returns:
+        BaseDataset | None: None where its folder is missing or empty.
     """
-    step = model.random.step.clone()
-    model.random.step.zero_()
+    if not config:
+        return None
+    config = dict(copy.deepcopy(config), lazy_init=True)
+    dataset = DATASETS.build(config)
     try:
-        with evaluating(model):
-            yield
-    finally:
-        model.random.step.copy_(step)
+        dataset.full_init()
+    except (FileNotFoundError, ValueError):  # no folder, no image
+        return None
+    return dataset

@@ -1,11 +1,12 @@
-from typing import Optional
+from contextlib import contextmanager
+from typing import Iterator, Optional
 
 import torch
 import torch.nn as nn
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from ..utils import mix_seed
+from ..utils import evaluating, mix_seed
 
 
 class StepRandom(nn.Module):
@@ -60,3 +61,19 @@ def randn(like: Tensor, generator: torch.Generator) -> Tensor:
     """
     return torch.randn(
         like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+@contextmanager
+def first_step(model: nn.Module) -> Iterator[None]:
+    """Evaluate a model with the random numbers of the first training step.
+
+    Args:
+        model (nn.Module): A ``MaskJEPA``; afterwards as it was before.
+    """
+    step = model.random.step.clone()
+    model.random.step.zero_()
+    try:
+        with evaluating(model):
+            yield
+    finally:
+        model.random.step.copy_(step)

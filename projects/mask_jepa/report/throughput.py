@@ -34,7 +34,8 @@ def throughput_facts(run: RunRecords) -> List[Fact]:
         return []
     seconds = median(times.values())
     waiting = finite_values(run.training, 'data_time')
-    share = sum(waiting.values()) / max(sum(times.values()), 1e-12)
+    # Medians, since a line after a probe or a picture counts it as waiting.
+    share = median(waiting.values() or [0]) / max(seconds, 1e-12)
     facts = [
         Fact('Seconds per iteration', f'{seconds:.3g}',
              'Median of the log, data loading included.'),

@@ -20,3 +20,14 @@ def prepare_cpu_distributed(cfg: Config) -> None:
         dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel', device_ids=None)
+
+
+def leave_process_group() -> None:
+    """Let all processes of a run end together.
+
+    One that ends while another still talks to it may abort, and torchrun
+    then reports the whole run as failed.
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
