@@ -126,6 +126,12 @@ def test_no_level_is_refused(probe_parts):
         DenseProbe(**probe_parts, levels=[])
 
 
+def test_too_few_images_are_refused(probe_parts, monkeypatch):
+    monkeypatch.setattr(dense_probe, 'get_world_size', lambda: 6)
+    with pytest.raises(ValueError, match='5 images for testing, .* 6 proc'):
+        DenseProbe(**probe_parts)
+
+
 def test_as_many_neighbour_places_from_each_image(tiny_model, probe_parts):
     probe = DenseProbe(
         **probe_parts, levels=['F_last'], num_neighbor_places=60)

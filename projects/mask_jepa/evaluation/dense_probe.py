@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Dict, Iterator, Sequence, Tuple
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement, PixelData
 from rich.progress import track
@@ -44,7 +45,7 @@ class DenseProbe:
         progress (bool): Show a progress bar. Defaults to False.
 
     Raises:
-        ValueError: If there is no level, or no image.
+        ValueError: If there is no level, or too few images.
     """
 
     def __init__(self,
@@ -63,10 +64,11 @@ class DenseProbe:
                              'levels=["F_last"].')
         for name, loader in dict(
                 fitting=fit_loader, testing=test_loader).items():
-            if not len(loader.dataset):
+            if len(loader.dataset) < get_world_size():
                 raise ValueError(
-                    f'The probe has no image for {name}: check data_root and '
-                    'data_prefix of its datasets.')
+                    f'The probe has {len(loader.dataset)} images for {name}, '
+                    f'but needs one for each of {get_world_size()} processes: '
+                    'check data_root and data_prefix of its datasets.')
         self.fit_loader = fit_loader
         self.test_loader = test_loader
         self.evaluator = evaluator
