@@ -149,6 +149,7 @@ def browser():
     """A headless Chromium."""
     names = ('chromium', 'chromium-browser', 'google-chrome')
     executable = next(filter(None, map(shutil.which, names)), None)
+    # No Python package, so that run_tests.sh cannot bring it; .ci/run does.
     if executable is None:
         pytest.skip(f'No browser is installed ({", ".join(names)}).')
     with sync_playwright() as playwright:

@@ -40,8 +40,6 @@ class DenseProbe:
             Defaults to 20.
         num_neighbor_places (int): Labelled places to compare with, the same
             number from each image. Defaults to 10000.
-        metrics (Sequence[str]): Of the evaluator's metrics, those that are
-            reported. Defaults to ('mIoU', ).
         progress (bool): Show a progress bar. Defaults to False.
 
     Raises:
@@ -57,7 +55,6 @@ class DenseProbe:
                  regularization: float = 1e-3,
                  num_neighbors: int = 20,
                  num_neighbor_places: int = 10000,
-                 metrics: Sequence[str] = ('mIoU', ),
                  progress: bool = False) -> None:
         if not levels:
             raise ValueError('The probe needs at least one level, such as '
@@ -78,7 +75,6 @@ class DenseProbe:
         self.num_neighbors = num_neighbors
         self.places_per_image = max(
             num_neighbor_places // len(fit_loader.dataset), 1)
-        self.metrics = metrics
         self.progress = progress
         self.num_classes = len(test_loader.dataset.metainfo['classes'])
 
@@ -92,9 +88,9 @@ class DenseProbe:
                 it was in.
 
         Returns:
-            dict[str, float]: In per cent, ``linear_<metric>`` and
-            ``knn_<metric>`` of the first level, ``<level>_linear_<metric>``
-            and ``<level>_knn_<metric>`` of the others.
+            dict[str, float]: In per cent, ``linear_mIoU`` and ``knn_mIoU`` of
+            the first level, ``<level>_linear_mIoU`` and ``<level>_knn_mIoU``
+            of the others.
         """
         # Starting a data loader draws from torch's global generator.
         with evaluating(model), fixed_seed(0):
@@ -104,7 +100,7 @@ class DenseProbe:
 
     def _encode(self, model: nn.Module,
                 loader: DataLoader) -> Iterator[Tuple]:
-        """Yield each sample, its levels (1, C, h, w) and its input shape."""
+        """Yield each sample, its levels, (C, h, w), and its input shape."""
         for batch in track(loader, 'Probe', disable=not self.progress):
             data = model.data_preprocessor(batch, False)
             levels = encode_levels(model, data['inputs'], self.branch)
@@ -172,8 +168,7 @@ class DenseProbe:
                 values = evaluator.evaluate(len(self.test_loader.dataset))
             level, kind = key
             prefix = '' if level == self.levels[0] else f'{level}_'
-            for name in self.metrics:
-                metrics[f'{prefix}{kind}_{name}'] = float(values[name])
+            metrics[f'{prefix}{kind}_mIoU'] = float(values['mIoU'])
         return metrics
 
 

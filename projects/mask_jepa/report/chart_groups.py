@@ -71,12 +71,6 @@ PROBE_GROUPS = (
                r'probe/((?:initial_)?(?:linear|knn))_mIoU'),
     ChartGroup('Probe by level', 'mIoU in per cent of other levels of the '
                'features; dotted: the initial weights.', r'probe/(.+)_mIoU'),
-    ChartGroup('Probe, accuracy of places', 'aAcc in per cent: places that '
-               'got the right class.', r'probe/(.+)_aAcc'),
-    ChartGroup('Probe, accuracy of classes', 'mAcc in per cent: the mean of '
-               'the accuracy of each class.', r'probe/(.+)_mAcc'),
-    ChartGroup('Probe, other scores', 'Of the same classifiers.',
-               r'probe/(.+)'),
     ChartGroup('Other validation results', 'Values of the validation without '
                'a chart of their own.', r'(.+)'))
 
