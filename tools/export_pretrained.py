@@ -6,7 +6,7 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.export import (BRANCHES, TARGET_LIBRARIES,
+from projects.mask_jepa.export import (BRANCHES, PARTS, TARGET_LIBRARIES,
                                        export_weights, left_out_reasons,
                                        load_checkpoint, save_export)
 
@@ -28,8 +28,15 @@ def parse_args() -> argparse.Namespace:
         'together with the transformer decoder, or their moving average; by '
         'default online')
     parser.add_argument(
+        '--parts',
+        nargs='+',
+        default=list(PARTS),
+        choices=PARTS,
+        help='only these parts; the transformer decoder comes with queries, '
+        'level embeddings and mask embedding; by default all')
+    parser.add_argument(
         '--out', help='file to write; by default mask_jepa_<library>.pth '
-        'beside the checkpoint')
+        'beside the checkpoint, with the parts in its name if not all are in')
     return parser.parse_args()
 
 
@@ -38,11 +45,15 @@ def main() -> None:
     args = parse_args()
     try:
         checkpoint = load_checkpoint(args.checkpoint)
-        export = export_weights(checkpoint['state_dict'], args.to, args.branch)
+        export = export_weights(checkpoint['state_dict'], args.to, args.branch,
+                                args.parts)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
+    # A few parts do not replace the file with all of them.
+    some = export.parts if len(export.parts) < len(PARTS) else ()
     out = args.out or osp.join(
-        osp.dirname(args.checkpoint), f'mask_jepa_{args.to}.pth')
+        osp.dirname(args.checkpoint),
+        '_'.join(['mask_jepa', args.to, *some]) + '.pth')
     save_export(export, out, args.to, args.branch, args.checkpoint)
 
     values = sum(value.numel() for value in export.state_dict.values())

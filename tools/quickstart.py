@@ -14,7 +14,12 @@ from typing import Dict, List, NamedTuple, Optional
 
 from quickstart_summary import draw_predictions, print_table, summarise
 
+# `projects` is found beside this folder, also without an installation.
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from projects.mask_jepa.utils import stock_tool
+
 OUT = osp.join('work_dirs', 'quickstart')
 PRETRAIN_CONFIG = 'configs/mask_jepa_r18_tiny.py'
 FINETUNE_CONFIGS = dict(
@@ -43,21 +48,6 @@ class Stage(NamedTuple):
     command: List[str]
     minutes: float
     trusts_own_files: bool = False
-
-
-def stock_tool(library: str, name: str) -> str:
-    """Find a tool that an installed library ships.
-
-    Args:
-        library (str): 'mmdet' or 'mmseg'.
-        name (str): File name.
-
-    Returns:
-        str: Path.
-    """
-    from importlib.util import find_spec
-    package = osp.dirname(find_spec(library).origin)
-    return osp.join(package, '.mim', 'tools', name)
 
 
 def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:

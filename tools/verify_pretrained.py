@@ -18,7 +18,8 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.export import coverage_report, load_checkpoint
+from projects.mask_jepa.export import (coverage_report, load_checkpoint,
+                                       parts_left_out)
 from projects.mask_jepa.utils import load_config
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     """Verify."""
     args = parse_args()
     try:
-        weights = load_checkpoint(args.checkpoint)['state_dict']
+        checkpoint = load_checkpoint(args.checkpoint)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
     cfg = load_config(args.config)
@@ -65,7 +66,7 @@ def main() -> None:
     table = Table('module', title=f'{args.checkpoint}\nin {args.config}')
     for name in ('expected', 'loaded', 'equal', 'not in the file'):
         table.add_column(name, justify='right')
-    report = coverage_report(model, weights)
+    report = coverage_report(model, checkpoint['state_dict'])
     for module in report:
         table.add_row(module.module, *(str(count) for count in module[1:]))
     Console().print(table)
@@ -74,6 +75,10 @@ def main() -> None:
     share = equal / max(expected, 1)
     print(f'{equal} of the {expected} tensors that the file promises are in '
           f'the model, bit for bit ({share:.0%}).')
+    left_out = parts_left_out(checkpoint)
+    if left_out:
+        print('On purpose, by --parts of the export, the file does not hold: '
+              f'{", ".join(left_out)}.')
     if not expected or equal < expected:
         raise SystemExit(
             'The config describes another network than the one that was '

@@ -9,6 +9,8 @@ from projects.mask_jepa.export import export_weights, left_out_reasons
 HEADS = dict(mmdet='panoptic_head.', mmseg='decode_head.')
 NOT_EXPORTED = {'target', 'random', 'random_queries', 'mask_tokens',
                 'query_to_map', 'reconstruction_head'}
+NEVER_EXPORTED = ('panoptic_head.cls_embed.', 'panoptic_head.loss_cls.')
+PARTS = {'backbone', 'pixel_decoder', 'transformer_decoder'}
 
 
 @pytest.fixture
@@ -54,6 +56,15 @@ def source(key, library, branch):
     return key
 
 
+def part_of(name):
+    """Which part of a stock model a tensor belongs to."""
+    module, _, rest = name.partition('.')
+    if module == 'backbone':
+        return module
+    return ('pixel_decoder' if rest.startswith('pixel_decoder.') else
+            'transformer_decoder')
+
+
 @pytest.mark.parametrize('branch', ['online', 'target'])
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
 def test_names_shapes_and_values(model, build_detector, library, branch):
@@ -62,8 +73,7 @@ def test_names_shapes_and_values(model, build_detector, library, branch):
     expected = {
         name.replace('panoptic_head.', HEADS[library], 1): value.shape
         for name, value in build_detector().state_dict().items()
-        if not name.startswith(('panoptic_head.cls_embed.',
-                                'panoptic_head.loss_cls.'))
+        if not name.startswith(NEVER_EXPORTED)
     }
     assert {name: value.shape for name, value in weights.items()} == expected
     for name, value in weights.items():
@@ -157,3 +167,93 @@ def test_stock_model_takes_the_file_by_init_cfg(model, build_detector,
     assert 'backbone.conv1.weight' in weights
     for name, value in weights.items():
         assert torch.equal(own[name], value), name
+
+
+@pytest.mark.parametrize('branch', ['online', 'target'])
+@pytest.mark.parametrize('parts', [['backbone'], ['pixel_decoder'],
+                                   ['transformer_decoder'],
+                                   ['backbone', 'pixel_decoder'],
+                                   ['transformer_decoder', 'backbone']])
+def test_stock_model_keeps_its_own_weights_in_the_other_parts(
+        model, build_detector, tmp_path, branch, parts):
+    state = model.state_dict()
+    path = str(tmp_path / 'weights.pth')
+    export = export_weights(state, 'mmdet', branch, parts)
+    torch.save(dict(state_dict=export.state_dict), path)
+    torch.manual_seed(3)
+    untouched = build_detector()
+    untouched.init_weights()
+    initial = untouched.state_dict()
+    torch.manual_seed(3)
+    detector = build_detector(
+        init_cfg=dict(type='Pretrained', checkpoint=path))
+    detector.init_weights()
+
+    distinct = set()
+    for name, value in detector.state_dict().items():
+        expected = initial[name]
+        if not name.startswith(NEVER_EXPORTED) and part_of(name) in parts:
+            expected = state[source(name, 'mmdet', branch)]
+            if not torch.equal(expected, initial[name]):
+                distinct.add(part_of(name))
+        assert torch.equal(value, expected), name
+    assert distinct == set(parts)
+
+
+@pytest.mark.parametrize('branch', ['online', 'target'])
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_the_parts_make_up_the_whole(model, library, branch):
+    state = model.state_dict()
+    whole = export_weights(state, library, branch)
+    assert set(whole.parts) == PARTS
+    names = []
+    for part in PARTS:
+        export = export_weights(state, library, branch, [part])
+        assert export.parts == (part, )
+        assert {part_of(name) for name in export.state_dict} == {part}
+        names += export.state_dict
+        used = {source(name, library, branch) for name in export.state_dict}
+        assert used.isdisjoint(export.left_out)
+        assert used | export.left_out.keys() == state.keys()
+    assert sorted(names) == sorted(whole.state_dict)
+
+
+@pytest.mark.parametrize('branch, backbone, pixel_decoder', [
+    ('online', 'backbone', 'panoptic_head.pixel_decoder'),
+    ('target', 'target.backbone', 'target.pixel_decoder'),
+])
+def test_reasons_name_the_option_that_takes_the_part(model, branch, backbone,
+                                                     pixel_decoder):
+    state = model.state_dict()
+    by_design = export_weights(state, 'mmdet', branch).left_out
+    left_out = export_weights(state, 'mmdet', branch,
+                              ['pixel_decoder']).left_out
+    assert by_design.items() <= left_out.items()
+    options = {reason.split(': ')[1]
+               for key, reason in left_out.items() if key not in by_design}
+    assert options == {
+        '--parts backbone takes it along',
+        '--parts transformer_decoder takes it along'
+    }
+    assert left_out[f'{backbone}.conv1.weight'].startswith('backbone: ')
+    assert left_out['panoptic_head.query_embed.weight'].startswith(
+        'transformer decoder: ')
+    assert f'{pixel_decoder}.mask_feature.weight' not in left_out
+
+
+@pytest.mark.parametrize(
+    'parts', [[], ['neck'], ['backbone', 'neck'], 'backbone', ''])
+def test_wrong_parts_are_named_in_one_sentence(model, parts):
+    with pytest.raises(ValueError) as caught:
+        export_weights(model.state_dict(), 'mmdet', parts=parts)
+    assert str(caught.value) == (
+        'The parts must be a list of one or more of backbone, pixel_decoder, '
+        f'transformer_decoder, but are {parts!r}.')
+
+
+def test_parts_have_one_order_and_no_repeats(model):
+    export = export_weights(
+        model.state_dict(),
+        'mmdet',
+        parts=['transformer_decoder', 'backbone', 'backbone'])
+    assert export.parts == ('backbone', 'transformer_decoder')

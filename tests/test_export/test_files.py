@@ -7,13 +7,14 @@ import torch
 from mmengine.logging import MessageHub
 
 from projects.mask_jepa import __version__
-from projects.mask_jepa.export import Export, load_checkpoint, save_export
+from projects.mask_jepa.export import (Export, load_checkpoint, parts_left_out,
+                                       save_export)
 
 
 @pytest.fixture
 def export():
     return Export({'backbone.a': torch.arange(6.).view(2, 3)},
-                  {'target.a': 'a reason'})
+                  {'target.a': 'a reason'}, ('backbone', ))
 
 
 def test_saved_file_is_safe_and_says_where_it_comes_from(export, tmp_path):
@@ -27,6 +28,7 @@ def test_saved_file_is_safe_and_says_where_it_comes_from(export, tmp_path):
         mask_jepa_version=__version__,
         library='mmseg',
         branch='target',
+        parts=['backbone'],
         source='run 7, iteration 3')
 
 
@@ -35,6 +37,23 @@ def test_loads_what_it_saves(export, tmp_path):
     save_export(export, path, 'mmdet', 'online', 'x')
     loaded = load_checkpoint(path)['state_dict']
     assert torch.equal(loaded['backbone.a'], export.state_dict['backbone.a'])
+
+
+def test_file_says_which_parts_it_does_not_hold(export, tmp_path):
+    path = str(tmp_path / 'weights.pth')
+    save_export(export, path, 'mmdet', 'online', 'x')
+    assert parts_left_out(
+        load_checkpoint(path)) == ['pixel_decoder', 'transformer_decoder']
+    whole = export._replace(
+        parts=('backbone', 'pixel_decoder', 'transformer_decoder'))
+    save_export(whole, path, 'mmdet', 'online', 'x')
+    assert parts_left_out(load_checkpoint(path)) == []
+
+
+@pytest.mark.parametrize(
+    'extra', [dict(), dict(meta=dict(library='mmdet')), dict(meta=None)])
+def test_file_that_names_no_parts_leaves_none_out(extra):
+    assert parts_left_out(dict(state_dict={}, **extra)) == []
 
 
 def test_failed_save_leaves_the_old_file(export, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """From a pretraining checkpoint into the stock libraries."""
 import os
+import runpy
 import subprocess
 import sys
 from glob import glob
@@ -12,6 +13,8 @@ from mmengine.registry import MODELS as ALL_MODELS
 from mmengine.registry import init_default_scope
 
 from projects.mask_jepa.export import export_weights
+
+PARTS = ['backbone', 'pixel_decoder', 'transformer_decoder']
 
 
 @pytest.fixture(scope='session')
@@ -51,6 +54,18 @@ def finetune_config(library):
     return glob(f'configs/finetune/{library}/*tiny*.py')[0]
 
 
+def stock_model(library, checkpoint):
+    """A stock model, initialised from a file or, if None, by a seed."""
+    config = Config.fromfile(finetune_config(library))
+    init_default_scope(library)
+    config.model.init_cfg = checkpoint and dict(
+        type='Pretrained', checkpoint=str(checkpoint))
+    torch.manual_seed(3)
+    model = ALL_MODELS.build(config.model)
+    model.init_weights()
+    return model
+
+
 @pytest.mark.parametrize('library, branch', [('mmdet', 'online'),
                                              ('mmseg', 'target')])
 def test_export_verifies_completely(python, pretrained, library, branch,
@@ -62,6 +77,60 @@ def test_export_verifies_completely(python, pretrained, library, branch,
     output = python('tools/verify_pretrained.py', finetune_config(library),
                     out)
     assert '(100%)' in output
+
+
+@pytest.mark.parametrize('library, branch, parts', [
+    ('mmdet', 'online', ['pixel_decoder', 'transformer_decoder']),
+    ('mmseg', 'target', ['backbone']),
+])
+def test_stock_model_takes_the_chosen_parts_only(python, pretrained, library,
+                                                 branch, parts, tmp_path):
+    checkpoint = tmp_path / 'iter_3.pth'
+    checkpoint.symlink_to(pretrained / 'iter_3.pth')
+    output = python('tools/export_pretrained.py', checkpoint, '--to', library,
+                    '--branch', branch, '--parts', *parts)
+    left_out = [part for part in PARTS if part not in parts]
+    for part in PARTS:
+        assert (f'--parts {part} takes it along' in output) == (
+            part in left_out)
+    # The file with all parts would be mask_jepa_<library>.pth.
+    out = tmp_path / f'mask_jepa_{library}_{"_".join(parts)}.pth'
+    assert sorted(tmp_path.iterdir()) == [checkpoint, out]
+    output = python('tools/verify_pretrained.py', finetune_config(library),
+                    out)
+    assert '(100%)' in output
+    assert f'does not hold: {", ".join(left_out)}.' in output
+
+    initial = stock_model(library, None).state_dict()
+    own = stock_model(library, out).state_dict()
+    whole = export_weights(
+        torch.load(checkpoint, weights_only=True)['state_dict'], library,
+        branch).state_dict
+    distinct = set()
+    for key, value in own.items():
+        part = next(part for part, name in zip(
+            PARTS, ('backbone.', '.pixel_decoder.', '')) if name in key)
+        taken = part in parts and '.cls_embed.' not in key
+        assert torch.equal(value, (whole if taken else initial)[key]), key
+        if key in whole and not torch.equal(whole[key], initial[key]):
+            distinct.add(part)
+    assert distinct == set(PARTS)
+
+
+@pytest.mark.parametrize('parts, complaint', [
+    (['neck'], "invalid choice: 'neck'"),
+    ([], 'expected at least one argument'),
+])
+def test_export_refuses_wrong_parts(root, monkeypatch, capsys, parts,
+                                    complaint):
+    tool = str(root / 'tools/export_pretrained.py')
+    monkeypatch.setattr(
+        sys, 'argv', [tool, 'any.pth', '--to', 'mmdet', '--parts', *parts])
+    with pytest.raises(SystemExit, match='2'):
+        runpy.run_path(tool, run_name='__main__')
+    sentence = capsys.readouterr().err.splitlines()[-1]
+    assert f'argument --parts: {complaint}' in sentence
+    assert not parts or all(part in sentence for part in PARTS)
 
 
 def test_verify_fails_on_another_network(python, pretrained):
@@ -121,12 +190,7 @@ def test_stock_model_computes_the_same_features(pretrained, library,
     jepa.load_state_dict(state['state_dict'])
     jepa.eval()
 
-    config = Config.fromfile(finetune_config(library))
-    init_default_scope(library)
-    config.model.init_cfg.checkpoint = str(
-        pretrained / f'mask_jepa_{library}.pth')
-    model = ALL_MODELS.build(config.model)
-    model.init_weights()
+    model = stock_model(library, pretrained / f'mask_jepa_{library}.pth')
     model.eval()
     head = model.panoptic_head if library == 'mmdet' else model.decode_head
     image = torch.randn(

@@ -1,5 +1,5 @@
 from collections import Counter
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from torch import Tensor
 
@@ -13,6 +13,11 @@ TARGET_PARTS = {
     'target.backbone.': 'backbone.',
     'target.pixel_decoder.': ONLINE_HEAD + 'pixel_decoder.'
 }
+# What can be exported on its own: the first prefix that fits.
+PARTS = dict(
+    backbone='backbone.',
+    pixel_decoder=ONLINE_HEAD + 'pixel_decoder.',
+    transformer_decoder=ONLINE_HEAD)
 LOWEST_SIGMA = 'random_queries.lowest_sigma'
 
 # Left out by design, and why: the first prefix that fits.
@@ -41,15 +46,19 @@ class Export(NamedTuple):
         state_dict (dict[str, Tensor]): Named as the library names them.
         left_out (dict[str, str]): Each other key of the checkpoint, with the
             reason.
+        parts (tuple[str]): The parts that were asked for, of
+            :data:`PARTS`, in its order.
     """
 
     state_dict: Dict[str, Tensor]
     left_out: Dict[str, str]
+    parts: Tuple[str, ...]
 
 
 def export_weights(state_dict: Dict[str, Tensor],
                    library: str,
-                   branch: str = 'online') -> Export:
+                   branch: str = 'online',
+                   parts: Sequence[str] = tuple(PARTS)) -> Export:
     """Name the pretrained weights as a stock Mask2Former does.
 
     The transformer decoder exists in the online branch only; the target
@@ -60,6 +69,9 @@ def export_weights(state_dict: Dict[str, Tensor],
             :class:`~projects.mask_jepa.models.MaskJEPA`.
         library (str): 'mmdet' or 'mmseg'.
         branch (str): 'online' or 'target'. Defaults to 'online'.
+        parts (Sequence[str]): Which of 'backbone', 'pixel_decoder' and
+            'transformer_decoder', the last with all of the head that is not
+            the pixel decoder. Defaults to all three.
 
     Returns:
         Export: The weights, on the CPU, and what was left out.
@@ -68,12 +80,40 @@ def export_weights(state_dict: Dict[str, Tensor],
         ValueError: If an argument is none of these, or the weights are no
             Mask-JEPA's.
     """
+    check_arguments(state_dict, library, branch, parts)
+    exported, left_out = {}, {}
+    for key, value in state_dict.items():
+        reason = left_out_reason(key, state_dict, branch, parts)
+        if reason is None:
+            exported[stock_name(key, library)] = value.detach().cpu().clone()
+        else:
+            left_out[key] = reason
+    return Export(exported, left_out,
+                  tuple(part for part in PARTS if part in parts))
+
+
+def check_arguments(state_dict: Dict[str, Tensor], library: str, branch: str,
+                    parts: Sequence[str]) -> None:
+    """Refuse what cannot be exported.
+
+    Args:
+        state_dict (dict[str, Tensor]): As for :func:`export_weights`.
+        library (str): As for :func:`export_weights`.
+        branch (str): As for :func:`export_weights`.
+        parts (Sequence[str]): As for :func:`export_weights`.
+
+    Raises:
+        ValueError: If an argument is none of those that are known.
+    """
     if library not in TARGET_LIBRARIES:
         raise ValueError(f'The library must be one of '
                          f'{", ".join(TARGET_LIBRARIES)}, but is {library}.')
     if branch not in BRANCHES:
         raise ValueError(f'The branch must be one of {", ".join(BRANCHES)}, '
                          f'but is {branch}.')
+    if not parts or set(parts) - PARTS.keys():
+        raise ValueError('The parts must be a list of one or more of '
+                         f'{", ".join(PARTS)}, but are {parts!r}.')
     found = Counter(key.split('.')[0] for key in state_dict)
     missing = {'backbone', 'panoptic_head', 'target', 'random_queries'
                } - found.keys()
@@ -83,29 +123,47 @@ def export_weights(state_dict: Dict[str, Tensor],
             f'{", ".join(sorted(missing))}. Give a file that tools/train.py '
             'wrote, such as work_dirs/<config>/iter_<N>.pth.')
 
-    exported, left_out = {}, {}
-    for key, value in state_dict.items():
-        reason = left_out_reason(key, state_dict, branch)
-        if reason is not None:
-            left_out[key] = reason
-            continue
-        for target_prefix, online_prefix in TARGET_PARTS.items():
-            if key.startswith(target_prefix):
-                key = online_prefix + key[len(target_prefix):]
-        if key.startswith(ONLINE_HEAD):
-            key = TARGET_LIBRARIES[library] + key[len(ONLINE_HEAD):]
-        exported[key] = value.detach().cpu().clone()
-    return Export(exported, left_out)
+
+def online_name(key: str) -> str:
+    """Name a key of the target as its twin in the online branch.
+
+    Args:
+        key (str): A key of the checkpoint.
+
+    Returns:
+        str: The twin's; the key itself if it is not the target's.
+    """
+    for target_prefix, online_prefix in TARGET_PARTS.items():
+        if key.startswith(target_prefix):
+            return online_prefix + key[len(target_prefix):]
+    return key
 
 
-def left_out_reason(key: str, state_dict: Dict[str, Tensor],
-                    branch: str) -> Optional[str]:
+def stock_name(key: str, library: str) -> str:
+    """Name a key as a stock Mask2Former does.
+
+    Args:
+        key (str): A key of the checkpoint.
+        library (str): 'mmdet' or 'mmseg'.
+
+    Returns:
+        str: The key in the library.
+    """
+    key = online_name(key)
+    if key.startswith(ONLINE_HEAD):
+        return TARGET_LIBRARIES[library] + key[len(ONLINE_HEAD):]
+    return key
+
+
+def left_out_reason(key: str, state_dict: Dict[str, Tensor], branch: str,
+                    parts: Sequence[str]) -> Optional[str]:
     """Say why a key is not exported.
 
     Args:
         key (str): A key of the checkpoint.
         state_dict (dict[str, Tensor]): The whole checkpoint.
         branch (str): 'online' or 'target'.
+        parts (Sequence[str]): The parts to export, of :data:`PARTS`.
 
     Returns:
         str | None: The reason; None if the key is exported.
@@ -120,6 +178,10 @@ def left_out_reason(key: str, state_dict: Dict[str, Tensor],
     for prefix, reason in LEFT_OUT.items():
         if key.startswith(prefix):
             return reason
+    for part, prefix in PARTS.items():
+        if online_name(key).startswith(prefix):
+            return None if part in parts else (
+                f'{part.replace("_", " ")}: --parts {part} takes it along')
     return None
 
 

@@ -1,13 +1,14 @@
 import io
 import os.path as osp
 import pickle
+from typing import List
 
 import torch
 from mmengine.fileio import get_file_backend
 
 from ..utils import ATOMIC_LOCAL
 from ..version import __version__
-from .convert import Export
+from .convert import PARTS, Export
 from .tensors_only import TENSORS_ONLY
 
 
@@ -50,6 +51,21 @@ def load_checkpoint(path: str) -> dict:
     return checkpoint
 
 
+def parts_left_out(checkpoint: dict) -> List[str]:
+    """Name the parts that an export was not asked for.
+
+    Args:
+        checkpoint (dict): As loaded by :func:`load_checkpoint`.
+
+    Returns:
+        list[str]: Of :data:`~projects.mask_jepa.export.PARTS`; none if the
+        file does not say which parts it holds.
+    """
+    meta = checkpoint.get('meta')
+    parts = meta.get('parts', PARTS) if isinstance(meta, dict) else PARTS
+    return [part for part in PARTS if part not in parts]
+
+
 def save_export(export: Export, path: str, library: str, branch: str,
                 source: str) -> None:
     """Save exported weights, whole or not at all.
@@ -72,6 +88,7 @@ def save_export(export: Export, path: str, library: str, branch: str,
                 mask_jepa_version=__version__,
                 library=library,
                 branch=branch,
+                parts=list(export.parts),
                 source=source)), content)
     backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
     backend.put(content.getvalue(), path)

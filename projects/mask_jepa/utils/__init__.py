@@ -6,11 +6,12 @@ from .load_config import load_config
 from .monitoring_cost import monitoring_seconds, note_monitoring_seconds
 from .quiet import quiet_log
 from .seed import fixed_seed, mix_seed
+from .stock_tool import stock_tool
 from .unwrap import unwrap
 
 __all__ = [
     'ATOMIC_LOCAL', 'AtomicLocalBackend', 'evaluating', 'evenly_spread',
     'fixed_seed', 'leave_process_group', 'load_config', 'mix_seed',
     'monitoring_seconds', 'note_monitoring_seconds',
-    'prepare_cpu_distributed', 'quiet_log', 'unwrap'
+    'prepare_cpu_distributed', 'quiet_log', 'stock_tool', 'unwrap'
 ]

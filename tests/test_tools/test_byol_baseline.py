@@ -1,0 +1,131 @@
+"""The baseline of mmpretrain: it trains, and its backbone arrives whole."""
+import os
+import shutil
+import subprocess
+import sys
+from glob import glob
+from importlib.util import find_spec
+from math import cos, pi
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+BYOL = 'configs/baselines/byol_r18-tiny_camvid.py'
+ITERATIONS = 2
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory, root, real_data):
+    """What the stock tool of mmpretrain saves after each of two steps."""
+    folder = tmp_path_factory.mktemp('byol')
+    images = folder / 'camvid' / 'img_dir' / 'train'
+    images.mkdir(parents=True)
+    for index, path in enumerate(real_data):
+        shutil.copy(path, images / f'{index}.jpg')
+    package = Path(find_spec('mmpretrain').origin).parent
+    subprocess.run([
+        sys.executable, package / '.mim/tools/train.py', BYOL, '--work-dir',
+        folder / 'run', '--cfg-options', f'train_cfg.max_iters={ITERATIONS}',
+        'train_dataloader.batch_size=4', 'default_hooks.checkpoint.interval=1',
+        f'default_hooks.checkpoint.max_keep_ckpts={ITERATIONS}',
+        # A warming-up learning rate would not move float32 weights near 1.
+        'param_scheduler.0.start_factor=1.0'
+    ],
+                   check=True,
+                   cwd=root,
+                   env={
+                       **os.environ, 'MASK_JEPA_DATA': str(folder),
+                       'OMP_NUM_THREADS': '1'
+                   })
+    return [
+        folder / 'run' / f'iter_{number + 1}.pth'
+        for number in range(ITERATIONS)
+    ]
+
+
+@pytest.fixture
+def states(checkpoints):
+    """Their weights, loaded as torch 2.6 and later load by default."""
+    return [
+        torch.load(path, weights_only=True)['state_dict']
+        for path in checkpoints
+    ]
+
+
+def backbone_of(state, prefix='backbone.'):
+    return {
+        key[len(prefix):]: value
+        for key, value in state.items() if key.startswith(prefix)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_stock_model_takes_the_whole_backbone(checkpoints, states, library):
+    path, = glob(f'configs/finetune/{library}/*tiny*.py')
+    config = Config.fromfile(path)
+    config.model.init_cfg.checkpoint = str(checkpoints[-1])
+    init_default_scope(library)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    loaded, trained = model.state_dict(), states[-1]
+    # Necks, predictor and target find no place, and take none by accident.
+    shared = set(loaded) & set(trained)
+    assert shared == {key for key in loaded if key.startswith('backbone.')}
+    for key in shared:
+        assert torch.equal(loaded[key], trained[key]), key
+
+
+@pytest.mark.slow
+def test_every_tensor_of_the_backbone_learns(states):
+    first, last = (backbone_of(state) for state in states)
+    assert first
+    for key, value in last.items():
+        assert value.isfinite().all(), key
+        assert not torch.equal(value, first[key]), key
+
+
+@pytest.mark.slow
+def test_target_follows_by_the_schedule_of_mmpretrain(states):
+    """Its cosine needs the number of iterations, which the loop has to give.
+
+    The first update copies, and each comes before a step of the optimiser.
+    """
+    momentum = 0.01 * (cos(pi / ITERATIONS) + 1) / 2
+    assert states[-1]['target_net.steps'] == ITERATIONS
+    online = backbone_of(states[0])
+    before, after = (backbone_of(state, 'target_net.module.0.')
+                     for state in states)
+    assert set(before) == set(online)
+    for key, value in after.items():
+        expected = before[key] + momentum * (online[key] - before[key])
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-7)
+        assert not torch.equal(value, before[key]), key
+
+
+def test_all_but_the_objective_is_that_of_mask_jepa():
+    byol = Config.fromfile(BYOL)
+    jepa = Config.fromfile('configs/mask_jepa_r18_tiny.py')
+    for key in byol.r18_tiny_backbone:
+        assert byol.model.backbone[key] == jepa.model.backbone[key]
+    for key in ('mean', 'std'):
+        assert byol.data_preprocessor[key] == jepa.model.data_preprocessor[key]
+    # The library that a setting was inherited from.
+    jepa.optim_wrapper.optimizer.pop('_scope_', None)
+    for key in ('optimizer', 'clip_grad'):
+        assert byol.optim_wrapper[key] == jepa.optim_wrapper[key]
+    ours, theirs = (config.optim_wrapper.paramwise_cfg
+                    for config in (jepa, byol))
+    assert theirs.custom_keys.backbone == ours.custom_keys.backbone
+    assert theirs.norm_decay_mult == ours.norm_decay_mult
+    warmup, cosine = byol.param_scheduler
+    assert warmup == jepa.param_scheduler[0]
+    assert cosine == dict(jepa.param_scheduler[1], end=byol.max_iters)
+    crop = jepa.train_dataloader.dataset.pipeline[1]
+    for view in byol.train_dataloader.dataset.pipeline[1].transforms:
+        assert view[0].type in crop.type
+        assert view[0].scale == crop.scale
+        assert view[0].crop_ratio_range == crop.crop_ratio_range
