@@ -1,0 +1,37 @@
+"""What the experiments on CamVid share: images, length, task.
+
+In-domain images only, none of which is in the test set, and no pretrained
+weights from anywhere.
+"""
+camvid_images = '{{$MASK_JEPA_DATA:../shared/data}}/camvid/img_dir/train'
+# 8 images an iteration; BYOL, which needs larger batches, 32.
+pretrain_iters = 1000
+pretrain_options = {
+    'train_dataloader.dataset.data_root': camvid_images,
+    'train_cfg.max_iters': pretrain_iters,
+    'param_scheduler.1.end': pretrain_iters,
+    'default_hooks.checkpoint.interval': 250,
+    'default_hooks.visualization.interval': pretrain_iters,
+    # The scores come from fine-tuning.
+    'val_dataloader': None,
+    'val_evaluator': None,
+    'val_cfg': None,
+    'default_hooks.checkpoint.save_best': None,
+}
+byol_options = {
+    'train_cfg.max_iters': pretrain_iters // 4,
+    'param_scheduler.1.end': pretrain_iters // 4,
+}
+finetune_iters = 600
+finetune_options = {
+    'train_cfg.max_iters': finetune_iters,
+    'train_cfg.val_interval': finetune_iters // 2,
+    'param_scheduler.0.end': finetune_iters,
+    'default_hooks.checkpoint.interval': finetune_iters,
+}
+camvid_task = dict(
+    config='configs/finetune/mmseg/'
+    'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py',
+    library='mmseg',
+    metric='mIoU',
+    options=finetune_options)

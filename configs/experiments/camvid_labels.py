@@ -1,0 +1,42 @@
+"""Does pretraining help where labels are few?"""
+_base_ = './_base_/camvid.py'
+
+seeds = [0, 1, 2]
+label_fractions = [1 / 16, 1 / 8, 1 / 4, 1]
+compare_with = ['no pretraining', 'Mask-JEPA']
+tasks = dict(CamVid=_base_.camvid_task)
+config = 'configs/mask_jepa_r18_tiny.py'
+pretrainings = {
+    'Mask-JEPA':
+    dict(config=config, options=_base_.pretrain_options),
+    'reconstruction only':
+    dict(
+        config=config,
+        options={
+            **_base_.pretrain_options,
+            'model.loss_jepa.loss_weight': 0.0,
+            'model.loss_mask_level': None,
+            'model.loss_regularizer': None,
+        }),
+    'BYOL':
+    dict(
+        config='configs/baselines/byol_r18-tiny_camvid.py',
+        library='mmpretrain',
+        options=_base_.byol_options),
+}
+arms = {
+    'no pretraining':
+    dict(),
+    'Mask-JEPA':
+    dict(pretraining='Mask-JEPA'),
+    'Mask-JEPA, backbone and pixel decoder':
+    dict(pretraining='Mask-JEPA', parts=['backbone', 'pixel_decoder']),
+    'Mask-JEPA, backbone only':
+    dict(pretraining='Mask-JEPA', parts=['backbone']),
+    'Mask-JEPA, target branch':
+    dict(pretraining='Mask-JEPA', branch='target'),
+    'reconstruction only':
+    dict(pretraining='reconstruction only'),
+    'BYOL, backbone only':
+    dict(pretraining='BYOL'),
+}

@@ -1,0 +1,182 @@
+"""Pretraining and fine-tuning: what they consist of."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from runs import Initialization, Pretraining, choose_images, slug
+from small_runs import small_finetuning, small_pretraining
+
+
+@pytest.mark.parametrize('fraction, count', [(1 / 16, 8), (1 / 8, 15),
+                                             (1 / 4, 31), (1, 123),
+                                             (0.001, 1)])
+def test_number_of_labelled_images(fraction, count):
+    images = choose_images(123, fraction, seed=0)
+    assert len(set(images)) == len(images) == count
+    assert images == sorted(images)
+    assert set(images) <= set(range(123))
+
+
+def test_fewer_images_are_part_of_more():
+    chosen = [
+        set(choose_images(123, fraction, seed=5))
+        for fraction in (1 / 16, 1 / 8, 1 / 4, 1)
+    ]
+    for fewer, more in zip(chosen, chosen[1:]):
+        assert fewer < more
+
+
+def test_images_depend_on_the_seed_alone():
+    first = choose_images(123, 1 / 4, seed=0)
+    assert choose_images(123, 1 / 4, seed=0) == first
+    others = [choose_images(123, 1 / 4, seed=seed) for seed in range(1, 5)]
+    assert first not in others
+    # The choice is spread over the set.
+    assert min(first) < 20 and max(first) > 100
+
+
+def test_arms_of_a_seed_share_everything_but_their_origin():
+    arms = [
+        small_finetuning('none', seed=3),
+        small_finetuning('ours', seed=3, pretraining=small_pretraining())
+    ]
+    first, second = (arm.config.to_dict() for arm in arms)
+    assert first == second
+    assert first['randomness'] == dict(seed=3)
+    assert first['train_dataloader']['dataset']['indices'] == (
+        choose_images(16, 0.25, seed=3))
+    # Not the weights that the task's config names.
+    assert first['model']['init_cfg'] is None
+    # By epoch, mmdet would log every validation at step 0.
+    assert first['default_hooks']['logger']['log_metric_by_epoch'] is False
+    assert arms[0].num_labels == 4
+    assert arms[0].digest != arms[1].digest
+
+
+def test_name_of_an_arm_does_not_count():
+    arms = [
+        small_finetuning(arm, pretraining=small_pretraining(name=arm))
+        for arm in ('ours', 'ours again')
+    ]
+    assert arms[0].digest == arms[1].digest
+    assert arms[0].pretraining.digest == arms[1].pretraining.digest
+
+
+def test_digest_tells_fine_tunings_apart():
+    ours = small_pretraining()
+    variants = [
+        small_finetuning(),
+        small_finetuning(seed=1),
+        small_finetuning(fraction=0.5),
+        small_finetuning(lr=2.0),
+        small_finetuning(metric='mAcc'),
+        small_finetuning(scale=100),
+        small_finetuning(pretraining=ours),
+        small_finetuning(pretraining=ours, branch='target'),
+        small_finetuning(pretraining=ours, parts=('backbone', )),
+        small_finetuning(pretraining=small_pretraining(seed=1)),
+        small_finetuning(pretraining=small_pretraining(lr=2.0)),
+    ]
+    assert len({run.digest for run in variants}) == len(variants)
+    again = small_finetuning(pretraining=small_pretraining())
+    assert again.digest == variants[6].digest
+
+
+def test_digest_tells_pretrainings_apart():
+    variants = [
+        small_pretraining(),
+        small_pretraining(seed=1),
+        small_pretraining(lr=2.0),
+        small_pretraining(randomness=dict(deterministic=True)),
+    ]
+    assert len({run.digest for run in variants}) == len(variants)
+    assert small_pretraining(name='other').digest == variants[0].digest
+    assert variants[3].config.randomness == dict(deterministic=True, seed=0)
+    assert variants[0].images_seen == 3 * 2
+
+
+def read_where(monkeypatch, tmp_path, data):
+    """Digest of a config with paths in it, the data lying here."""
+    path = tmp_path / 'config.py'
+    path.write_text('root = "{{$MASK_JEPA_DATA:../shared/data}}"\n'
+                    'data = [root, root + "/camvid/", "other/data"]\n'
+                    'train_dataloader = dict(data_root=root + "/a")\n')
+    if data is None:
+        monkeypatch.delenv('MASK_JEPA_DATA', raising=False)
+    else:
+        monkeypatch.setenv('MASK_JEPA_DATA', data)
+    return Pretraining('ours', 0, 'mask_jepa', Config.fromfile(path)).digest
+
+
+def test_digest_does_not_depend_on_where_the_data_lie(monkeypatch, tmp_path):
+    expected = read_where(monkeypatch, tmp_path, None)
+    # Names that occur elsewhere, and one that JSON writes otherwise.
+    for data in ('/mnt/data', 'data', 'a', '../shared/data', '/mnt/Müll'):
+        assert read_where(monkeypatch, tmp_path, data) == expected, data
+
+
+def test_another_folder_of_the_data_is_another_digest(monkeypatch):
+    monkeypatch.setenv('MASK_JEPA_DATA', '/mnt/data')
+    digests = {
+        small_pretraining(data_root=folder).digest
+        for folder in ('/mnt/data/a', '/mnt/data/b', '/mnt/database/a')
+    }
+    assert len(digests) == 3
+
+
+def test_pretraining_of_ours_resumes(tmp_path):
+    run = small_pretraining(seed=4)
+    tool, config, *options = run.prepare(str(tmp_path))
+    assert tool == 'tools/train.py'
+    assert options == ['--work-dir', str(tmp_path), '--resume']
+    assert Config.fromfile(config).to_dict() == run.config.to_dict()
+    assert Config.fromfile(config).randomness.seed == 4
+
+
+def test_pretraining_elsewhere_takes_the_stock_tool(tmp_path, stock_tool):
+    run = small_pretraining(library='mmpretrain')
+    tool, _, *options = run.prepare(str(tmp_path))
+    assert Path(tool) == stock_tool('mmpretrain', 'train.py')
+    assert options == ['--work-dir', str(tmp_path)]
+
+
+def test_fine_tuning_takes_the_stock_tool(tmp_path, stock_tool):
+    tool, config, *options = small_finetuning().prepare(str(tmp_path))
+    assert Path(tool) == stock_tool('mmseg', 'train.py')
+    assert options == ['--work-dir', str(tmp_path)]
+    assert Config.fromfile(config).model.init_cfg is None
+
+
+def test_weights_of_other_libraries_are_taken_as_they_are(tmp_path):
+    pretraining = small_pretraining(library='mmpretrain')
+    # The folder was moved since.
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_3.pth')
+    run = small_finetuning(pretraining=pretraining, parts=('backbone', ))
+    _, config, *_ = run.prepare(str(tmp_path), str(tmp_path))
+    assert Config.fromfile(config).model.init_cfg == dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'iter_3.pth'))
+
+
+def test_weights_of_ours_are_exported(tmp_path, tiny_model):
+    torch.save(
+        dict(state_dict=tiny_model.state_dict(), meta={}),
+        tmp_path / 'iter_3.pth')
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_3.pth')
+    out = tmp_path / 'initial_weights.pth'
+    origin = Initialization(small_pretraining(), 'online', ('backbone', ))
+    assert origin.write(str(tmp_path), 'mmseg', str(out)) == str(out)
+    weights = torch.load(out, weights_only=True)['state_dict']
+    expected = tiny_model.backbone.state_dict()
+    assert weights.keys() == {f'backbone.{key}' for key in expected}
+    for key, value in expected.items():
+        assert torch.equal(weights[f'backbone.{key}'], value), key
+
+
+@pytest.mark.parametrize('name, folder', [
+    ('Mask-JEPA, backbone only', 'mask-jepa-backbone-only'),
+    ('1/16 (CamVid)', '1-16-camvid'),
+])
+def test_names_become_fit_for_folders(name, folder):
+    assert slug(name) == folder
+    assert slug(folder) == folder

@@ -1,0 +1,201 @@
+"""Read an experiment: arms x tasks x label fractions x seeds."""
+import ast
+import copy
+import os.path as osp
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+from runs import Finetuning, Initialization, Pretraining, Task
+
+from projects.mask_jepa.export import BRANCHES, PARTS, TARGET_LIBRARIES
+
+KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',
+        'compare_with')
+TASK_KEYS = ('config', 'library', 'metric', 'scale', 'options')
+PRETRAINING_KEYS = ('config', 'library', 'options')
+ARM_KEYS = ('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
+            'seeds')
+PRETRAINING_LIBRARIES = ('mask_jepa', 'mmpretrain')
+
+
+class Experiment(NamedTuple):
+    """An experiment, laid out as runs.
+
+    Attributes:
+        name (str): Of its file.
+        question (str): First line of its file's docstring; '' without one.
+        compare_with (list[str]): Arms that all others are compared with.
+        finetunings (list[Finetuning]): All runs that give a score, those of
+            one seed together; each knows the pretraining that it needs.
+    """
+
+    name: str
+    question: str
+    compare_with: List[str]
+    finetunings: List[Finetuning]
+
+    @property
+    def pretrainings(self) -> List[Pretraining]:
+        """list[Pretraining]: What the fine-tunings start from, each once."""
+        found = {}
+        for run in self.finetunings:
+            if run.pretraining:
+                found.setdefault(run.pretraining.digest, run.pretraining)
+        return list(found.values())
+
+
+def read_experiment(path: str) -> Experiment:
+    """Read the declarative file of an experiment.
+
+    It is an mmengine config with these names:
+
+    - ``seeds``: one run of everything for each; a seed also chooses the
+      labelled images, the same ones in all arms.
+    - ``label_fractions``: shares of the training images, in (0, 1]; smaller
+      shares of a seed are part of its larger ones.
+    - ``pretrainings``: name -> ``config``; ``options`` as for
+      ``--cfg-options``; ``library``, the one whose train tool runs it
+      (default: ours).
+    - ``tasks``: name -> ``config``, ``library``, ``metric`` as that library
+      logs it, ``scale`` to multiply it with (default: 1), ``options``.
+    - ``arms``: name -> ``pretraining`` (none: random weights), ``parts`` and
+      ``branch`` as for ``tools/export_pretrained.py``; ``tasks``,
+      ``label_fractions``, ``seeds`` narrow an arm to some of them.
+    - ``compare_with``: arms that the others are compared with, seed by seed.
+
+    Args:
+        path (str): File.
+
+    Returns:
+        Experiment: Its runs.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not fit the form above.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'There is no experiment at {path}.')
+    plan = Config.fromfile(path)
+    _check(plan, path)
+    tasks = {name: _task(name, entry) for name, entry in plan.tasks.items()}
+    configs = {
+        name: _load(entry)
+        for name, entry in plan.pretrainings.items()
+    }
+    finetunings = []
+    for seed, task, fraction, arm in _cells(plan):
+        entry = plan.arms[arm]
+        initialization = None
+        if entry.get('pretraining'):
+            name = entry.pretraining
+            library = plan.pretrainings[name].get('library', 'mask_jepa')
+            initialization = Initialization(
+                Pretraining(name, seed, library, configs[name]),
+                branch=entry.get('branch', 'online'),
+                parts=tuple(entry.get('parts', PARTS)))
+        finetunings.append(
+            Finetuning(arm, tasks[task], fraction, seed, initialization))
+    with open(path, encoding='utf-8') as file:
+        docstring = ast.get_docstring(ast.parse(file.read())) or ''
+    return Experiment(
+        osp.splitext(osp.basename(path))[0],
+        docstring.partition('\n')[0], plan.compare_with, finetunings)
+
+
+def count_images(config: Config, library: str) -> int:
+    """Count the training images of a task.
+
+    Args:
+        config (Config): Of the task.
+        library (str): Whose data set it is: 'mmdet' or 'mmseg'.
+
+    Returns:
+        int: Images, after the data set's own filter.
+    """
+    if library == 'mmdet':
+        from mmdet.registry import DATASETS
+        from mmdet.utils import register_all_modules
+    else:
+        from mmseg.registry import DATASETS
+        from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=True)
+    return len(DATASETS.build(copy.deepcopy(config.train_dataloader.dataset)))
+
+
+def _task(name: str, entry: Dict) -> Task:
+    config = _load(entry)
+    return Task(name, config, entry.library, entry.metric,
+                entry.get('scale', 1), count_images(config, entry.library))
+
+
+def _load(entry: Dict) -> Config:
+    config = Config.fromfile(entry.config)
+    config.merge_from_dict(dict(entry.get('options', {})))
+    return config
+
+
+def _cells(plan: Config) -> List[Tuple[int, str, float, str]]:
+    """List (seed, task, label fraction, arm) in the order of the runs."""
+    return [(seed, task, fraction, arm) for seed in plan.seeds
+            for task in plan.tasks for fraction in plan.label_fractions
+            for arm, entry in plan.arms.items()
+            if seed in entry.get('seeds', plan.seeds) and task in entry.get(
+                'tasks', plan.tasks) and fraction in entry.get(
+                    'label_fractions', plan.label_fractions)]
+
+
+def _check(plan: Config, path: str) -> None:
+    """Refuse what would only be noticed hours later."""
+    missing = [
+        key for key in KEYS
+        if key not in plan or (not plan[key] and key != 'pretrainings')
+    ]
+    if missing:
+        raise ValueError(f'{path} lacks {", ".join(missing)}.')
+    for kind, allowed in (('pretrainings', PRETRAINING_KEYS),
+                          ('tasks', TASK_KEYS), ('arms', ARM_KEYS)):
+        for name, entry in plan[kind].items():
+            _check_entry(f'{kind}[{name!r}]', entry, allowed)
+    for name, entry in plan.pretrainings.items():
+        _check_known(f'pretrainings[{name!r}].library',
+                     [entry.get('library', 'mask_jepa')],
+                     PRETRAINING_LIBRARIES)
+    for name, task in plan.tasks.items():
+        _check_known(f'tasks[{name!r}].library', [task.get('library')],
+                     TARGET_LIBRARIES)
+        if not task.get('metric'):
+            raise ValueError(f'tasks[{name!r}] lacks metric.')
+    for name, arm in plan.arms.items():
+        _check_arm(f'arms[{name!r}]', arm, plan)
+    _check_known('compare_with', plan.compare_with, plan.arms)
+    for fraction in plan.label_fractions:
+        if not 0 < fraction <= 1:
+            raise ValueError('label_fractions must lie in (0, 1], but one is '
+                             f'{fraction}.')
+
+
+def _check_entry(where: str, entry: Dict, allowed: Tuple[str, ...]) -> None:
+    unknown = sorted(set(entry) - set(allowed))
+    if unknown:
+        raise ValueError(f'{where} has {", ".join(unknown)}, but only '
+                         f'{", ".join(allowed)} mean something there.')
+    config: Optional[str] = entry.get('config')
+    if 'config' in allowed and not (config and osp.isfile(config)):
+        raise ValueError(f'{where}.config must be a config file, but is '
+                         f'{config!r}.')
+
+
+def _check_arm(where: str, arm: Dict, plan: Config) -> None:
+    _check_known(f'{where}.pretraining', [arm.get('pretraining')],
+                 [None, *plan.pretrainings])
+    _check_known(f'{where}.branch', [arm.get('branch', 'online')], BRANCHES)
+    _check_known(f'{where}.parts', arm.get('parts', PARTS) or [None], PARTS)
+    for key in ('tasks', 'label_fractions', 'seeds'):
+        _check_known(f'{where}.{key}', arm.get(key, []), plan[key])
+
+
+def _check_known(where: str, names: Iterable, known: Iterable) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f'{where} names {unknown[0]!r}, but known are '
+                         f'{", ".join(map(str, known))}.')

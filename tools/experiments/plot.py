@@ -1,0 +1,67 @@
+"""The results as a picture."""
+from typing import List
+
+from comparison import Cell
+from matplotlib.figure import Figure
+
+ARM_HEIGHT, PANEL_WIDTH = 0.4, 6.0  # inches
+
+
+def draw(cells: List[Cell], reference: str, title: str) -> Figure:
+    """Draw a panel for each task and number of labels.
+
+    Left the scores, a dot for each seed and a bar for the mean; right the
+    paired differences from the reference, with their 95 % interval.
+
+    Args:
+        cells (list[Cell]): What came out.
+        reference (str): Arm that the others are compared with.
+        title (str): Above all.
+
+    Returns:
+        Figure: The picture.
+    """
+    heights = [len(cell.arms) * ARM_HEIGHT + 0.8 for cell in cells]
+    figure = Figure(
+        figsize=(2 * PANEL_WIDTH, sum(heights) + 0.6), layout='constrained')
+    figure.suptitle(title)
+    panels = figure.subplots(
+        len(cells),
+        2,
+        squeeze=False,
+        gridspec_kw=dict(height_ratios=heights))
+    for cell, (scores, differences) in zip(cells, panels):
+        _draw_scores(scores, cell)
+        _draw_differences(differences, cell, reference)
+    return figure
+
+
+def _draw_scores(axes, cell: Cell) -> None:
+    for row, arm in enumerate(cell.arms):
+        values = list(arm.scores.values())
+        axes.plot(values, [row] * len(values), 'o', alpha=0.5, color='C0')
+        axes.plot(arm.mean, row, '|', markersize=18, color='black')
+    _label(axes, cell, f'{cell.metric}: seeds, and their mean')
+    axes.set_yticks(range(len(cell.arms)), [arm.arm for arm in cell.arms])
+    axes.set_title(f'{cell.task}, {cell.labels} labelled images', loc='left')
+
+
+def _draw_differences(axes, cell: Cell, reference: str) -> None:
+    other = cell.find(reference)
+    for row, arm in enumerate(cell.arms):
+        difference = other and arm.minus(other)
+        if not difference or arm.arm == reference:
+            continue
+        color = 'C2' if difference.mean > 0 else 'C3'
+        if difference.interval:
+            axes.plot(difference.interval, [row, row], color=color)
+        axes.plot(difference.mean, row, 'o', color=color)
+    axes.axvline(0, color='grey', linewidth=1)
+    axes.set_yticks(range(len(cell.arms)), [])
+    _label(axes, cell, f'difference from {reference}, paired, 95 % interval')
+
+
+def _label(axes, cell: Cell, label: str) -> None:
+    axes.set_xlabel(label)
+    axes.set_ylim(len(cell.arms) - 0.5, -0.5)
+    axes.grid(axis='x', alpha=0.3)

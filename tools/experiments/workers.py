@@ -1,0 +1,136 @@
+"""Run commands side by side, each as soon as what it needs is there."""
+import os
+import os.path as osp
+import queue
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from typing import Dict, List, Optional
+
+from run_store import Run, RunStore
+from runs import Finetuning
+
+LOG = 'log.txt'
+
+
+class Workers:
+    """A few processes that make runs.
+
+    Args:
+        store (RunStore): Where the runs lie.
+        jobs (int): Runs at a time, at least 1.
+        gpus (list[int], optional): One for each job; None leaves the choice
+            to the library.
+    """
+
+    def __init__(self,
+                 store: RunStore,
+                 jobs: int,
+                 gpus: Optional[List[int]] = None) -> None:
+        self.store = store
+        self.jobs = len(gpus) if gpus else jobs
+        self.slots: queue.Queue = queue.Queue()
+        for slot in gpus or [None] * jobs:
+            self.slots.put(slot)
+
+    def make(self, runs: List[Run]) -> None:
+        """Make all runs, in this order as far as what they need is there.
+
+        Args:
+            runs (list[Pretraining | Finetuning]): None of them made yet.
+
+        Raises:
+            RuntimeError: If a run fails; the others in progress are finished
+                first, and no new one is started.
+        """
+        waiting, running, failure = list(runs), {}, None
+        clock = Clock(runs, self.jobs)
+        with ThreadPoolExecutor(self.jobs) as pool:
+            while running or (waiting and failure is None):
+                while failure is None and len(running) < self.jobs:
+                    ready = next(filter(self._is_ready, waiting), None)
+                    if ready is None:
+                        break
+                    waiting.remove(ready)
+                    running[pool.submit(self._make_one, ready)] = ready
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    run = running.pop(future)
+                    try:
+                        clock.tell(run, future.result())
+                    except (RuntimeError, ValueError, OSError) as error:
+                        failure = error
+        if failure is not None:
+            raise failure
+
+    def _is_ready(self, run: Run) -> bool:
+        needed = run.pretraining if isinstance(run, Finetuning) else None
+        return needed is None or self.store.result(needed) is not None
+
+    def _make_one(self, run: Run) -> dict:
+        slot = self.slots.get()
+        try:
+            command = self.store.prepare(run)
+            folder = self.store.folder(run)
+            environment = dict(os.environ)
+            threads = max((os.cpu_count() or 1) // self.jobs, 1)
+            environment.setdefault('OMP_NUM_THREADS', str(threads))
+            if slot is not None:
+                environment['CUDA_VISIBLE_DEVICES'] = str(slot)
+            begin = time.time()
+            with open(osp.join(folder, LOG), 'a') as log:
+                code = subprocess.run([sys.executable, *command],
+                                      stdout=log,
+                                      stderr=subprocess.STDOUT,
+                                      env=environment).returncode
+            if code:
+                raise RuntimeError(f'{run.title} failed; the end of '
+                                   f'{folder}/{LOG}:\n{_tail(folder)}')
+            return self.store.finish(run, time.time() - begin)
+        finally:
+            self.slots.put(slot)
+
+
+class Clock:
+    """Tells what has ended, and for about how long the rest will take.
+
+    Args:
+        runs (list[Pretraining | Finetuning]): All that are to be made.
+        jobs (int): Runs at a time.
+    """
+
+    def __init__(self, runs: List[Run], jobs: int) -> None:
+        self.count = len(runs)
+        self.jobs = jobs
+        self.left: Dict[type, int] = {}
+        self.seconds: Dict[type, List[float]] = {}
+        for run in runs:
+            self.left[type(run)] = self.left.get(type(run), 0) + 1
+
+    def tell(self, run: Run, result: dict) -> None:
+        """Print one line.
+
+        Args:
+            run (Pretraining | Finetuning): That has ended.
+            result (dict): What came out.
+        """
+        self.left[type(run)] -= 1
+        self.seconds.setdefault(type(run), []).append(result['seconds'])
+        seconds = sum(
+            count * sum(self.seconds[kind]) / len(self.seconds[kind])
+            for kind, count in self.left.items() if kind in self.seconds)
+        done = self.count - sum(self.left.values())
+        score = ''
+        if 'score' in result:
+            score = f'{result["metric"]} {result["score"]:.2f}, '
+        print(
+            f'[{done}/{self.count}] {run.title}: {score}'
+            f'{result["seconds"] / 60:.1f} min; about '
+            f'{seconds / 60 / self.jobs:.0f} min left',
+            flush=True)
+
+
+def _tail(folder: str, lines: int = 20) -> str:
+    with open(osp.join(folder, LOG), errors='replace') as log:
+        return ''.join(log.readlines()[-lines:])
