@@ -52,9 +52,12 @@ def _draw_differences(axes, cell: Cell, reference: str) -> None:
         difference = other and arm.minus(other)
         if not difference or arm.arm == reference:
             continue
-        color = 'C2' if difference.mean > 0 else 'C3'
+        # Better or worse only where the whole interval says so.
+        color = 'grey'
         if difference.interval:
-            axes.plot(difference.interval, [row, row], color=color)
+            low, high = difference.interval
+            color = 'C2' if low > 0 else 'C3' if high < 0 else 'grey'
+            axes.plot((low, high), [row, row], color=color)
         axes.plot(difference.mean, row, 'o', color=color)
     axes.axvline(0, color='grey', linewidth=1)
     axes.set_yticks(range(len(cell.arms)), [])

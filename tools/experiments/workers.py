@@ -54,6 +54,9 @@ class Workers:
                         break
                     waiting.remove(ready)
                     running[pool.submit(self._make_one, ready)] = ready
+                if not running:
+                    raise RuntimeError(f'{waiting[0].title} needs a '
+                                       'pretraining that is not to be made.')
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     run = running.pop(future)

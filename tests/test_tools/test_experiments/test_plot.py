@@ -81,3 +81,18 @@ def test_without_the_reference_there_is_but_the_zero_line(panels):
     assert points(scores, 'o', 0) == [12, 15.5, 21]
     line, = differences.lines
     assert list(line.get_xdata()) == [0, 0]
+
+
+@pytest.mark.parametrize('scores, color', [
+    ({0: 3.0, 1: 4.1, 2: 5.0}, 'C2'),
+    ({0: -3.0, 1: -4.1, 2: -5.0}, 'C3'),
+    ({0: 3.0, 1: -1.0, 2: 2.0}, 'grey'),
+    ({0: 3.0}, 'grey'),
+])
+def test_colour_claims_no_more_than_the_interval(scores, color):
+    arms = [ArmScores('none', {0: 0.0, 1: 0.0, 2: 0.0}),
+            ArmScores('ours', scores)]
+    figure = draw([Cell('streets', 8, 'mIoU', arms)], 'none', 'title')
+    dot = next(line for line in figure.axes[1].lines
+               if line.get_marker() == 'o')
+    assert dot.get_color() == color

@@ -174,6 +174,12 @@ def test_pretraining_that_fails_takes_its_fine_tunings_along(store):
     assert events() == [('begin', 'fails')]
 
 
+def test_pretraining_that_nobody_makes_is_no_reason_to_wait(store):
+    run = FakeFinetuning('never', pretraining=FakePretraining('missing'))
+    with pytest.raises(RuntimeError, match='needs a pretraining that is not'):
+        Workers(store, jobs=2).make([run])
+
+
 def test_a_run_without_a_score_stops_the_rest(store):
     silent = FakeFinetuning('silent')
     silent.task = silent.task._replace(metric='mAcc')
