@@ -6,15 +6,22 @@ _base_ = [
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}'
 crop_size = 128
+num_prototypes = 16
 max_iters = 400
 warmup_iters = 40
 
 model = dict(
     backbone=_base_.r18_tiny_backbone,
-    panoptic_head=_base_.r18_tiny_head,
+    panoptic_head=dict(
+        num_things_classes=num_prototypes,
+        num_stuff_classes=0,
+        loss_cls=dict(class_weight=[1.0] * num_prototypes + [0.1]),
+        train_cfg=dict(num_points=256),
+        **_base_.r18_tiny_head),
     # 128 pixels are only 4x4 cells, so a block is one cell.
     masking=dict(block_size=1),
-    prediction_stride=8)
+    prediction_stride=8,
+    centering=dict(size=crop_size // 8))
 
 train_pipeline = [
     dict(type='LoadUnlabeledImage'),
@@ -61,7 +68,7 @@ val_cfg = dict(
 
 # Nothing is pretrained here, so the backbone learns as fast as the rest.
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-4),
+    optimizer=dict(lr=1e-3),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
 param_scheduler = [
     dict(

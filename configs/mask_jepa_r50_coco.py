@@ -22,7 +22,11 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32),
     backbone=_base_.model.backbone,
-    panoptic_head=_base_.model.panoptic_head,
+    # Its classes are the prototypes below; its losses and matching are those
+    # of training with labels, at fewer points, since the labels are coarse.
+    panoptic_head=dict(
+        train_cfg=dict(_base_.model.train_cfg, num_points=4096),
+        **_base_.model.panoptic_head),
     # The backbone starts where stock Mask2Former starts, from ImageNet, with
     # its frozen batch norm. From nothing: model.backbone.init_cfg=None
     # model.backbone.norm_cfg.requires_grad=True model.backbone.norm_eval=False
@@ -42,8 +46,16 @@ model = dict(
     # Losses and their weights (ours; the paper's are not known to us).
     loss_jepa=dict(type='JEPALoss', loss_weight=1.0),
     loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=1.0),
-    loss_mask_level=dict(type='MaskLevelLoss', loss_weight=0.1),
-    loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1))
+    loss_regularizer=dict(type='VarianceCovarianceLoss', loss_weight=0.1),
+    # The target sees the image in its own light (ours).
+    photometric_change=dict(contrast=0.4, brightness=0.6, color=0.2),
+    # What gives the masks a meaning (ours): the target, without what all
+    # images have at a place, is clustered over the data set, and the masks
+    # learn the clusters. See projects/mask_jepa/docs/experiments.md.
+    centering=dict(size=32),
+    prototypes=dict(loss_weight=0.03),
+    # The mask losses give the logits their level.
+    loss_mask_level=None)
 
 # A folder (searched recursively), a .txt list, or a list of both.
 train_dataloader = dict(

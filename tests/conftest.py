@@ -44,6 +44,7 @@ TINY_OPTIONS = {
                 self_attn_cfg=ATTENTION,
                 cross_attn_cfg=ATTENTION,
                 ffn_cfg=FFN))),
+    'model.centering.size': 8,
     'train_dataloader.batch_size': 2,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,

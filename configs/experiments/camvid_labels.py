@@ -15,8 +15,8 @@ pretrainings = {
         options={
             **_base_.pretrain_options,
             'model.loss_jepa.loss_weight': 0.0,
-            'model.loss_mask_level': None,
             'model.loss_regularizer': None,
+            'model.prototypes': None,
         }),
     'BYOL':
     dict(
@@ -30,11 +30,20 @@ arms = {
     'Mask-JEPA':
     dict(pretraining='Mask-JEPA'),
     'Mask-JEPA, backbone and pixel decoder':
-    dict(pretraining='Mask-JEPA', parts=['backbone', 'pixel_decoder']),
+    dict(
+        pretraining='Mask-JEPA',
+        parts=['backbone', 'pixel_decoder'],
+        label_fractions=label_fractions[:1]),
     'Mask-JEPA, backbone only':
-    dict(pretraining='Mask-JEPA', parts=['backbone']),
+    dict(
+        pretraining='Mask-JEPA',
+        parts=['backbone'],
+        label_fractions=label_fractions[:1]),
     'Mask-JEPA, target branch':
-    dict(pretraining='Mask-JEPA', branch='target'),
+    dict(
+        pretraining='Mask-JEPA',
+        branch='target',
+        label_fractions=label_fractions[:1]),
     'reconstruction only':
     dict(pretraining='reconstruction only'),
     'BYOL, backbone only':

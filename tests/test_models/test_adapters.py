@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from projects.mask_jepa.models import Mask2FormerAdapter
 
@@ -45,6 +46,10 @@ def decode_as_stock(head, features):
     return adapter.decode(memory, mask_features, queries)
 
 
+def last_masks(head, features):
+    return decode_as_stock(head, features)[2][-1]
+
+
 def randomise(head, bias):
     """Give the head random weights and the masks a common level."""
     torch.manual_seed(9)
@@ -72,9 +77,35 @@ def attention_masks(head, features):
 
 def test_equals_the_stock_head(head, features):
     stock_cls, stock_masks = head(features, samples())
-    embeddings, masks = decode_as_stock(head, features)
-    assert torch.equal(masks, stock_masks[-1])
+    embeddings, scores, masks = decode_as_stock(head, features)
+    assert len(scores) == len(stock_cls) and len(masks) == len(stock_masks)
+    assert all(map(torch.equal, scores, stock_cls))
+    assert all(map(torch.equal, masks, stock_masks))
     assert torch.equal(head.cls_embed(embeddings), stock_cls[-1])
+
+
+def test_mask_losses_are_those_of_training_with_labels(head, features):
+    generator = torch.Generator().manual_seed(4)
+    truth = [
+        InstanceData(
+            labels=torch.tensor(labels),
+            masks=torch.rand(
+                len(labels), 16, 16, generator=generator).round())
+        for labels in ([1, 3], [0, 2, 2])
+    ]
+    torch.manual_seed(5)
+    stock = head.loss_by_feat(*head(features, samples()), truth,
+                              [dict(), dict()])
+    adapter = Mask2FormerAdapter(head)
+    _, scores, masks = decode_as_stock(head, features)
+    torch.manual_seed(5)
+    ours = adapter.mask_losses(scores, masks, truth)
+    assert ours.keys() == {'cls', 'mask', 'dice'}
+    for kind, value in ours.items():
+        parts = [part.sum() for name, part in stock.items()
+                 if name.endswith(f'loss_{kind}')]
+        assert len(parts) == 4  # before and after each of three layers
+        torch.testing.assert_close(value, sum(parts))
 
 
 @pytest.mark.parametrize('bias', [-0.5, 0.5])
@@ -85,20 +116,20 @@ def test_equals_the_stock_head_with_empty_and_full_masks(
     assert (blocked == 1).any() and (blocked == 0).any()
     assert ((blocked > 0) & (blocked < 1)).any()
     stock_cls, stock_masks = head(features, samples())
-    embeddings, masks = decode_as_stock(head, features)
-    assert masks.isfinite().all()
-    assert torch.equal(masks, stock_masks[-1])
+    embeddings, _, masks = decode_as_stock(head, features)
+    assert masks[-1].isfinite().all()
+    assert torch.equal(masks[-1], stock_masks[-1])
     assert torch.equal(head.cls_embed(embeddings), stock_cls[-1])
 
 
 def test_masked_attention_matters_here(head, features):
     """Without it the masks differ, so the equality above says something."""
     randomise(head, bias=0.0)
-    masks = decode_as_stock(head, features)[1]
+    masks = last_masks(head, features)
     forward_head = head._forward_head
     head._forward_head = lambda *args: (
         *forward_head(*args)[:2], torch.zeros_like(forward_head(*args)[2]))
-    assert not torch.allclose(decode_as_stock(head, features)[1], masks)
+    assert not torch.allclose(last_masks(head, features), masks)
 
 
 def test_gradients_equal_those_of_the_stock_head(head, features):
@@ -110,7 +141,7 @@ def test_gradients_equal_those_of_the_stock_head(head, features):
                 if parameter.grad is not None}
 
     stock = gradients(head(features, samples())[1][-1])
-    ours = gradients(decode_as_stock(head, features)[1])
+    ours = gradients(last_masks(head, features))
     assert ours.keys() == stock.keys()
     for name in stock:
         torch.testing.assert_close(ours[name], stock[name], msg=name)
@@ -120,8 +151,8 @@ def test_other_queries_give_other_masks(head, features):
     adapter = Mask2FormerAdapter(head)
     mask_features, memory = adapter.encode(features)
     queries = torch.randn(2, 10, adapter.channels)
-    masks = adapter.decode(memory, mask_features, queries)[1]
-    assert not torch.allclose(masks, decode_as_stock(head, features)[1])
+    masks = adapter.decode(memory, mask_features, queries)[2][-1]
+    assert not torch.allclose(masks, last_masks(head, features))
 
 
 def test_encode_is_the_pixel_decoder(head, features):

@@ -5,7 +5,7 @@ weights from anywhere.
 """
 camvid_images = '{{$MASK_JEPA_DATA:../shared/data}}/camvid/img_dir/train'
 # 8 images an iteration; BYOL, which needs larger batches, 32.
-pretrain_iters = 1000
+pretrain_iters = 1500
 pretrain_options = {
     'train_dataloader.dataset.data_root': camvid_images,
     'train_cfg.max_iters': pretrain_iters,
@@ -22,10 +22,10 @@ byol_options = {
     'train_cfg.max_iters': pretrain_iters // 4,
     'param_scheduler.1.end': pretrain_iters // 4,
 }
-finetune_iters = 600
+finetune_iters = 300
 finetune_options = {
     'train_cfg.max_iters': finetune_iters,
-    'train_cfg.val_interval': finetune_iters // 2,
+    'train_cfg.val_interval': finetune_iters,
     'param_scheduler.0.end': finetune_iters,
     'default_hooks.checkpoint.interval': finetune_iters,
 }

@@ -23,12 +23,14 @@ LOWEST_SIGMA = 'random_queries.lowest_sigma'
 # Left out by design, and why: the first prefix that fits.
 LEFT_OUT = {
     ONLINE_HEAD + 'cls_embed.':
-    'class predictor: label-free pretraining knows no classes',
+    'class predictor: label-free pretraining knows no classes but its own',
     'random.': 'state of the pretraining\'s random numbers',
     'random_queries.': 'state of the query noise',
     'mask_tokens.': 'mask tokens: only pretraining hides features',
     'query_to_map.': 'projection, auxiliary self-attention and prediction '
     'head: only pretraining predicts features',
+    'centering.': 'mean of the target: only pretraining has a target',
+    'prototypes.': 'prototypes: the classes of the pretraining',
     'reconstruction_head.':
     'reconstruction head: only pretraining predicts pixels',
 }

@@ -11,7 +11,7 @@ class MatchingCheckpointHook(Hook):
 
     mmengine loads what fits and only warns of the rest, so that a run could
     start from noise unnoticed. The class predictor may differ: pretraining
-    does not use it.
+    has classes of its own, or none.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -27,13 +27,13 @@ class MatchingCheckpointHook(Hook):
         model = unwrap(runner.model)
         own = model.state_dict()
         weights = checkpoint.get('state_dict', checkpoint)
-        untrained = tuple(
+        class_parts = tuple(
             f'panoptic_head.{name}.'
-            for name in model.adapter.untrained_modules)
+            for name in model.adapter.class_modules)
         wanted = [
             key for key in own
             if key.startswith(('backbone.', 'panoptic_head.'))
-            and not key.startswith(untrained)
+            and not key.startswith(class_parts)
         ]
         wrong = [
             key for key in wanted

@@ -3,6 +3,9 @@ from .block_masking import BlockMasking
 from .input_noise import InputNoise
 from .mask_jepa import MaskJEPA
 from .mask_tokens import MaskTokens
+from .photometric_change import PhotometricChange
+from .place_centering import PlaceCentering
+from .prototypes import Prototypes
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
@@ -11,6 +14,7 @@ from .target_encoder import TargetEncoder
 
 __all__ = [
     'BlockMasking', 'InputNoise', 'Mask2FormerAdapter', 'MaskJEPA',
-    'MaskTokens', 'QueryToMap', 'RandomQueries', 'ReconstructionHead',
-    'StepRandom', 'TargetEncoder'
+    'MaskTokens', 'PhotometricChange', 'PlaceCentering', 'Prototypes',
+    'QueryToMap', 'RandomQueries', 'ReconstructionHead', 'StepRandom',
+    'TargetEncoder'
 ]

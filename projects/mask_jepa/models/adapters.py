@@ -1,9 +1,10 @@
-from typing import List, Sequence, Tuple, Type
+from typing import Dict, List, Sequence, Tuple, Type
 
 import torch
 import torch.nn as nn
 from mmdet.models.dense_heads import Mask2FormerHead
 from mmdet.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 
@@ -21,8 +22,9 @@ class Mask2FormerAdapter:
     """
 
     head_class = Mask2FormerHead
-    # Parts of the head that label-free pretraining leaves as they are.
-    untrained_modules = ('cls_embed', )
+    # Parts of the head that know classes: they are not handed over, and
+    # without prototypes they are not trained.
+    class_modules = ('cls_embed', )
 
     def __init__(self, head: nn.Module) -> None:
         self.head = head
@@ -41,6 +43,11 @@ class Mask2FormerAdapter:
     def num_heads(self) -> int:
         """int: Attention heads of the transformer decoder."""
         return self.head.num_heads
+
+    @property
+    def num_classes(self) -> int:
+        """int: Classes that the head tells apart, without "no object"."""
+        return self.head.num_classes
 
     @property
     def learned_queries(self) -> Tensor:
@@ -68,7 +75,7 @@ class Mask2FormerAdapter:
             return self.head.pixel_decoder([f.float() for f in features])
 
     def decode(self, memory: Sequence[Tensor], mask_features: Tensor,
-               queries: Tensor) -> Tuple[Tensor, Tensor]:
+               queries: Tensor) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
         """Run the transformer decoder with given queries.
 
         Args:
@@ -77,21 +84,25 @@ class Mask2FormerAdapter:
             queries (Tensor): In place of the head's own, (B, N, C).
 
         Returns:
-            tuple[Tensor, Tensor]:
+            tuple[Tensor, list[Tensor], list[Tensor]]:
 
             - Query embeddings X, normalised as for the head's own
               predictions, (B, N, C).
-            - Mask logits, (B, N, h, w).
+            - Class scores before and after each layer, (B, N, K + 1).
+            - Mask logits before and after each layer, (B, N, h, w).
         """
         head = self.head
         keys, key_positions = zip(*(self._keys(level, features)
                                     for level, features in enumerate(memory)))
         query_position = head.query_embed.weight.expand_as(queries)
+        all_class_scores, all_mask_logits = [], []
 
-        def blocked_places(level: int) -> Tensor:
-            """Where cross-attention to a level is blocked."""
-            blocked = head._forward_head(queries, mask_features,
-                                         memory[level].shape[-2:])[2]
+        def predict(level: int) -> Tensor:
+            """Keep what the queries say; where attention is blocked."""
+            class_scores, mask_logits, blocked = head._forward_head(
+                queries, mask_features, memory[level].shape[-2:])
+            all_class_scores.append(class_scores)
+            all_mask_logits.append(mask_logits)
             # A query with an empty mask may look everywhere.
             return blocked & ~blocked.all(dim=-1, keepdim=True)
 
@@ -103,13 +114,35 @@ class Mask2FormerAdapter:
                 value=keys[level],
                 query_pos=query_position,
                 key_pos=key_positions[level],
-                cross_attn_mask=blocked_places(level),
+                cross_attn_mask=predict(level),
                 query_key_padding_mask=None,
                 key_padding_mask=None)
+        predict(0)
         embeddings = head.transformer_decoder.post_norm(queries)
-        mask_logits = torch.einsum('bnc,bchw->bnhw',
-                                   head.mask_embed(embeddings), mask_features)
-        return embeddings, mask_logits
+        return embeddings, all_class_scores, all_mask_logits
+
+    def mask_losses(self, class_scores: List[Tensor],
+                    mask_logits: List[Tensor],
+                    instances: List[InstanceData]) -> Dict[str, Tensor]:
+        """Take the head's own losses, as in training with labels.
+
+        Args:
+            class_scores (list[Tensor]): Of :meth:`decode`.
+            mask_logits (list[Tensor]): Of :meth:`decode`.
+            instances (list[:obj:`InstanceData`]): One for each image, with
+                ``labels`` (M, ) and ``masks`` (M, h, w).
+
+        Returns:
+            dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
+            the sum over the layers, with the weights of the head's config.
+        """
+        losses = self.head.loss_by_feat(class_scores, mask_logits, instances,
+                                        [dict() for _ in instances])
+        totals: Dict[str, Tensor] = {}
+        for name, value in losses.items():
+            kind = name.rpartition('loss_')[2]
+            totals[kind] = totals.get(kind, 0) + value.sum()
+        return totals
 
     def _keys(self, level: int, features: Tensor) -> Tuple[Tensor, Tensor]:
         """Turn a memory level into keys (B, hw, C) and their positions."""

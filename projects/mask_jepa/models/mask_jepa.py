@@ -1,26 +1,30 @@
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from .adapters import find_adapter
+from .base_pretrainer import BasePretrainer
 from .block_masking import BlockMasking, resize_mask
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
+from .photometric_change import PhotometricChange
+from .place_centering import PlaceCentering
+from .prototypes import Prototypes
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
 from .step_random import StepRandom
 from .target_encoder import TargetEncoder
+from .write_predictions import write_predictions
 
 
 @MODELS.register_module()
-class MaskJEPA(BaseModel):
+class MaskJEPA(BasePretrainer):
     """Label-free pretraining of a whole mask classifier.
 
     Backbone and pixel decoder are the encoder of a Joint-Embedding Predictive
@@ -39,6 +43,8 @@ class MaskJEPA(BaseModel):
             mmdet's detector.
         adapter (str): Registered class that reaches the head's parts.
             Defaults to 'Mask2FormerAdapter'.
+        photometric_change (dict): Arguments of :class:`PhotometricChange`.
+            Defaults to dict(), for none.
         noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
         masking (dict): Arguments of :class:`BlockMasking`. Defaults to
             dict().
@@ -61,6 +67,10 @@ class MaskJEPA(BaseModel):
             off.
         loss_regularizer (dict, optional): Config of the loss that keeps the
             rank of the features; None switches it off.
+        centering (dict, optional): Arguments of :class:`PlaceCentering`;
+            None leaves the target as it is.
+        prototypes (dict, optional): Arguments of :class:`Prototypes`, one
+            for each class of the head; None: no masks of prototypes.
         seed (int, optional): Seed of noise, masks and queries; None follows
             the Runner's ``randomness.seed``. Defaults to None.
         data_preprocessor (dict, optional): As in mmdet.
@@ -75,6 +85,7 @@ class MaskJEPA(BaseModel):
                  backbone: ConfigType,
                  panoptic_head: ConfigType,
                  adapter: str = 'Mask2FormerAdapter',
+                 photometric_change: ConfigType = dict(),
                  noise: ConfigType = dict(),
                  masking: ConfigType = dict(),
                  query_sigma: float = 1.0,
@@ -88,6 +99,8 @@ class MaskJEPA(BaseModel):
                  loss_mask_level: OptConfigType = dict(type='MaskLevelLoss'),
                  loss_regularizer: OptConfigType = dict(
                      type='VarianceCovarianceLoss'),
+                 centering: OptConfigType = None,
+                 prototypes: OptConfigType = None,
                  seed: Optional[int] = None,
                  data_preprocessor: OptConfigType = None,
                  init_cfg: OptMultiConfig = None) -> None:
@@ -97,14 +110,15 @@ class MaskJEPA(BaseModel):
         self.panoptic_head = MODELS.build(panoptic_head)
         adapter_class = find_adapter(adapter, self.panoptic_head)
         self.adapter = adapter_class(self.panoptic_head)
-        for name in self.adapter.untrained_modules:
-            getattr(self.panoptic_head, name).requires_grad_(False)
+        for name in self.adapter.class_modules:
+            getattr(self.panoptic_head, name).requires_grad_(bool(prototypes))
         self.target = TargetEncoder(self.backbone,
                                     self.panoptic_head.pixel_decoder,
                                     adapter_class)
 
         channels = self.adapter.channels
         self.random = StepRandom(seed)
+        self.photometric_change = PhotometricChange(**photometric_change)
         self.noise = InputNoise(**noise)
         if not denoising:
             self.noise.gamma = 1.0
@@ -121,15 +135,18 @@ class MaskJEPA(BaseModel):
                 f'model.prediction_stride={prediction_stride} must divide '
                 f'model.masking.stride={self.masking.stride}.')
         self.prediction_stride = prediction_stride
+        self.centering = (
+            PlaceCentering(channels, **centering) if centering else None)
+        self.prototypes = (
+            Prototypes(self.adapter.num_classes, channels, **prototypes)
+            if prototypes else None)
 
         self.loss_jepa = MODELS.build(loss_jepa)
         self.loss_reconstruction = MODELS.build(loss_reconstruction)
-        self.loss_mask_level = None
-        if loss_mask_level:
-            self.loss_mask_level = MODELS.build(loss_mask_level)
-        self.loss_regularizer = None
-        if loss_regularizer:
-            self.loss_regularizer = MODELS.build(loss_regularizer)
+        self.loss_mask_level = (
+            MODELS.build(loss_mask_level) if loss_mask_level else None)
+        self.loss_regularizer = (
+            MODELS.build(loss_regularizer) if loss_regularizer else None)
 
     def init_weights(self) -> None:
         """Initialise the online branch and copy it to the target."""
@@ -150,36 +167,6 @@ class MaskJEPA(BaseModel):
         """Let the target start from the online weights of a detector."""
         self.target.add_missing_weights(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-    def forward(
-        self,
-        inputs: Tensor,
-        data_samples: OptSampleList = None,
-        mode: str = 'tensor'
-    ) -> Union[Dict[str, Tensor], SampleList, Tuple[Tensor, List[Tensor]]]:
-        """Run one of three modes, as in every OpenMMLab model.
-
-        Args:
-            inputs (Tensor): Preprocessed images, (B, 3, H, W).
-            data_samples (list[:obj:`DetDataSample`], optional): One for each
-                image; no annotation is read.
-            mode (str): 'loss', 'predict' or 'tensor'.
-
-        Returns:
-            dict | list | tuple: See :meth:`loss`, :meth:`predict` and
-            :meth:`encode`.
-
-        Raises:
-            ValueError: If the mode is another one.
-        """
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
-        if mode == 'tensor':
-            return self.encode(inputs)
-        raise ValueError(f'mode must be "loss", "predict" or "tensor", but '
-                         f'is {mode!r}.')
 
     def encode(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
         """Run the online encoder: backbone + pixel decoder.
@@ -214,10 +201,10 @@ class MaskJEPA(BaseModel):
                                      step['target_on_grid'],
                                      step['hidden_on_grid']))
 
-        # 9. Reconstruction of the clean image, from the mask features.
+        # 9. Reconstruction without noise, from the mask features.
         if self.reconstruction_head is not None:
             losses['loss_reconstruction'] = self.loss_reconstruction(
-                self.reconstruction_head(step['mask_features']), inputs)
+                self.reconstruction_head(step['mask_features']), step['view'])
 
         # 10. What keeps masks calibrated and features of full rank; with the
         #     coarsest memory, a batch has too few places for statistics.
@@ -228,7 +215,16 @@ class MaskJEPA(BaseModel):
             losses['loss_regularizer'] = self.loss_regularizer(
                 [step['mask_features'], *step['memory'][-2:]])
 
-        # 11. Each loss has its weight; the sum is MMEngine's, and the target
+        # 11. The head's own losses, with what recurs in the target as labels.
+        if self.prototypes is not None:
+            mask_losses = self.adapter.mask_losses(
+                step['class_scores'], step['mask_logits'],
+                self.prototypes(step['target_on_grid']))
+            for name, loss in mask_losses.items():
+                losses[f'loss_prototype_{name}'] = (
+                    self.prototypes.loss_weight * loss)
+
+        # 12. Each loss has its weight; the sum is MMEngine's, and the target
         #     moves after the optimiser's step (EMATargetHook).
         return losses
 
@@ -264,40 +260,47 @@ class MaskJEPA(BaseModel):
         grid = tuple(side // self.prediction_stride
                      for side in image.shape[-2:])
 
-        # 1. Noise. The places that step 4 hides are drawn first, since the
-        #    input is hidden there as well.
-        hidden, noisy_image = self.corrupt(image, generator)
+        # 1. Another light, and noise. The places that step 4 hides are drawn
+        #    first, since the input is hidden there as well.
+        view = self.photometric_change(image, generator)
+        hidden, noisy_image = self.corrupt(view, generator)
 
         # 2. Online encoder, on the noisy image.
         mask_features, memory = self.encode(noisy_image)
 
-        # 3. Target encoder, on the clean image, without gradient.
+        # 3. Target encoder, on the clean image, without gradient, and without
+        #    what is alike in all images.
         target_mask_features, _ = self.target(image)
+        target_on_grid = F.interpolate(target_mask_features, grid, mode='area')
+        if self.centering is not None:
+            target_on_grid = self.centering(target_on_grid)
 
         # 4. Feature masking: tokens in place of the hidden memory.
         masked_memory = self.mask_tokens(memory, hidden)
 
         # 5. Random queries.
-        queries = self.random_queries(self.adapter.learned_queries,
-                                      len(image), generator)
+        queries = self.random_queries(self.adapter.learned_queries, len(image),
+                                      generator)
 
         # 6. Predictor: the transformer decoder.
-        query_embeddings, mask_logits = self.adapter.decode(
+        query_embeddings, class_scores, mask_logits = self.adapter.decode(
             masked_memory, mask_features, queries)
 
         # 7. From queries back to a map, through the masks.
-        logits_on_grid = F.interpolate(mask_logits, grid, mode='area')
+        logits_on_grid = F.interpolate(mask_logits[-1], grid, mode='area')
         prediction, mask_weights = self.query_to_map(query_embeddings,
                                                      logits_on_grid)
 
         return dict(
             hidden_on_grid=resize_mask(hidden, grid),
+            view=view,
             noisy_image=noisy_image,
             mask_features=mask_features,
             memory=memory,
             target_mask_features=target_mask_features,
-            target_on_grid=F.interpolate(
-                target_mask_features, grid, mode='area'),
+            target_on_grid=target_on_grid,
+            class_scores=class_scores,
+            mask_logits=mask_logits,
             logits_on_grid=logits_on_grid,
             mask_weights=mask_weights,
             prediction=prediction)
@@ -313,34 +316,12 @@ class MaskJEPA(BaseModel):
             data_samples (list[:obj:`DetDataSample`]): One for each image.
 
         Returns:
-            list[:obj:`DetDataSample`]: The samples, each with the fields
-
-            - ``clean_image``, ``noisy_image`` and, unless it is switched
-              off, ``reconstruction``: (3, H, W), normalised.
-            - ``hidden``: bool (h, w), True where the input was hidden.
-            - ``mask_features``, ``target_features``: F_last of the clean
-              image by either encoder, (C, H/4, W/4), and ``memory``,
-              F_1..F_3 by the online one, each (C, h_i, w_i).
-            - ``target_on_grid``, ``prediction``: (C, h, w).
-            - ``mask_weights``: alpha, (N, h, w).
+            list[:obj:`DetDataSample`]: The samples, with the fields that
+            :func:`write_predictions` lists.
         """
         step = self.predict_target(inputs)
-        mask_features, memory = self.encode(inputs)
-        fields = dict(
-            clean_image=inputs,
-            noisy_image=step['noisy_image'],
-            hidden=step['hidden_on_grid'].squeeze(1),
-            mask_features=mask_features,
-            target_features=step['target_mask_features'],
-            target_on_grid=step['target_on_grid'],
-            prediction=step['prediction'],
-            mask_weights=step['mask_weights'])
+        reconstruction = None
         if self.reconstruction_head is not None:
-            fields['reconstruction'] = self.reconstruction_head(
-                step['mask_features'])
-        for index, data_sample in enumerate(data_samples):
-            for name, value in fields.items():
-                data_sample.set_field(value[index], name)
-            data_sample.set_field([level[index] for level in memory],
-                                  'memory')
-        return data_samples
+            reconstruction = self.reconstruction_head(step['mask_features'])
+        return write_predictions(data_samples, inputs, step,
+                                 self.encode(inputs), reconstruction)

@@ -1,0 +1,74 @@
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+class PlaceCentering(BaseModule):
+    r"""Take out of the target what all images have at a place (ours).
+
+    Lay-out (the road lies below), positional encodings and zero padding make
+    the features of a place alike in all images. That part can be predicted
+    without a look at the image, so a JEPA loss learns little else first; and
+    it would make clusters of places, not of content. Here the running mean
+    over images is subtracted at each place:
+
+    .. math:: T_p \leftarrow \mathrm{LN}(T_p) - \mu_p, \qquad
+              \mu \leftarrow m \mu + (1 - m) \, \mathrm{mean}_B \mathrm{LN}(T)
+
+    It is DINO's centring (Caron et al., ICCV 2021, Eq. 4), place by place.
+
+    Args:
+        channels (int): Channels of the target, C.
+        size (int): Side of the grid on which the mean is kept; best that of
+            the training's target, another one is resized. Defaults to 16.
+        momentum (float): Share m of the mean that stays in a step, in
+            [0, 1); until 1 / (1 - m) steps are done, the mean is that of all
+            steps. Defaults to 0.99.
+
+    Raises:
+        ValueError: If the momentum lies outside.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 size: int = 16,
+                 momentum: float = 0.99) -> None:
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError('model.centering.momentum must lie in [0, 1), '
+                             f'but is {momentum}.')
+        self.momentum = momentum
+        self.register_buffer('mean', torch.zeros(channels, size, size))
+        self.register_buffer('steps', torch.tensor(0, dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, target: Tensor) -> Tensor:
+        """Centre the target of a step; in training, move the mean first.
+
+        Args:
+            target (Tensor): The target's features, (B, C, h, w).
+
+        Returns:
+            Tensor: Layer-normalised and centred, float32 (B, C, h, w).
+        """
+        target = target.float().movedim(1, -1)
+        target = F.layer_norm(target, target.shape[-1:]).movedim(-1, 1)
+        if self.training:
+            self._move_mean(target)
+        mean = _resize(self.mean[None], target.shape[-2:])
+        return target - mean
+
+    def _move_mean(self, target: Tensor) -> None:
+        mean = _resize(target.mean(0, keepdim=True), self.mean.shape[-2:])[0]
+        all_reduce(mean, op='mean')
+        self.steps += 1
+        share = max(1 - self.momentum, 1 / self.steps.item())
+        self.mean.lerp_(mean, share)
+
+
+def _resize(maps: Tensor, size: torch.Size) -> Tensor:
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps, size, mode='bilinear', align_corners=False)

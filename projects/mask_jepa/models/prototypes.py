@@ -1,0 +1,127 @@
+from typing import List
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, broadcast
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+GOLDEN_RATIO = 0.6180339887
+
+
+class Prototypes(BaseModule):
+    r"""What recurs in the target's features, as labels for masks (ours).
+
+    Online k-means over the places of all images seen. In each step a place
+    goes to its nearest prototype, and each prototype moves towards the mean
+    of its places. The regions of one prototype in an image are then a
+    pseudo-instance of that class, from which mask classification learns as
+    it will learn from labels.
+
+    Args:
+        num_prototypes (int): K, the classes of the head.
+        channels (int): Channels of the target, C.
+        momentum (float): Share of a prototype that stays in a round, in
+            [0, 1). Defaults to 0.9.
+        rounds (int): Rounds of k-means in a step. Defaults to 2.
+        min_share (float): A prototype whose places, averaged over the last
+            steps, are fewer than this share of an even one moves to a place
+            of the batch; in [0, 1). Defaults to 0.01.
+        min_places (int): Places that make an instance, at least 1.
+            Defaults to 4.
+        loss_weight (float): Weight of the head's losses with these labels.
+            Defaults to 0.03.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+    """
+
+    def __init__(self,
+                 num_prototypes: int,
+                 channels: int,
+                 momentum: float = 0.9,
+                 rounds: int = 2,
+                 min_share: float = 0.01,
+                 min_places: int = 4,
+                 loss_weight: float = 0.03) -> None:
+        super().__init__()
+        for name, value in (('momentum', momentum), ('min_share', min_share)):
+            if not 0 <= value < 1:
+                raise ValueError(f'model.prototypes.{name} must lie in '
+                                 f'[0, 1), but is {value}.')
+        if rounds < 1 or min_places < 1:
+            raise ValueError('model.prototypes.rounds and min_places must be '
+                             f'at least 1, but are {rounds}, {min_places}.')
+        self.momentum = momentum
+        self.rounds = rounds
+        self.min_share = min_share
+        self.min_places = min_places
+        self.loss_weight = loss_weight
+        self.register_buffer('centers', torch.zeros(num_prototypes, channels))
+        # Places of each prototype over those of an even share, on average.
+        self.register_buffer('shares', torch.zeros(num_prototypes))
+
+    @torch.no_grad()
+    def forward(self, target: Tensor) -> List[InstanceData]:
+        """Label the regions of a batch; in training, move first.
+
+        Args:
+            target (Tensor): The target's features, (B, C, h, w).
+
+        Returns:
+            list[:obj:`InstanceData`]: For each image ``labels`` (M, ) in
+            [0, K) and ``masks``, float (M, h, w).
+        """
+        target = target.float()
+        if self.training:
+            places = target.movedim(1, -1).flatten(0, -2)
+            self._revive(places)
+            for _ in range(self.rounds):
+                self._move(places)
+        masks = self.assign(target)
+        return [self._instances(masks_of_image) for masks_of_image in masks]
+
+    def assign(self, target: Tensor) -> Tensor:
+        """Give each place to its nearest prototype.
+
+        Args:
+            target (Tensor): The target's features, (B, C, h, w).
+
+        Returns:
+            Tensor: One where a prototype owns the place, else zero, float
+            (B, K, h, w).
+        """
+        places = target.movedim(1, -1)
+        nearest = torch.cdist(places.flatten(1, 2), self.centers).argmin(-1)
+        owners = F.one_hot(nearest, len(self.centers)).movedim(-1, 1)
+        return owners.unflatten(-1, target.shape[-2:]).float()
+
+    def _revive(self, places: Tensor) -> None:
+        """Move prototypes without places (all, at first) into the batch.
+
+        To places that are spread over it by the golden ratio: a grid would
+        hit the same column of each image.
+        """
+        idle = self.shares < self.min_share
+        spread = torch.arange(len(idle), device=places.device) * GOLDEN_RATIO
+        candidates = places[(spread % 1 * len(places)).long()]
+        broadcast(candidates)
+        self.centers[idle] = candidates[idle]
+        self.shares[idle] = 1
+
+    def _move(self, places: Tensor) -> None:
+        nearest = torch.cdist(places, self.centers).argmin(-1)
+        owners = F.one_hot(nearest, len(self.centers)).to(places)
+        counts, sums = owners.sum(0), owners.T @ places
+        all_reduce(counts)
+        all_reduce(sums)
+        means = sums / counts.clamp(min=1)[:, None]
+        step = (1 - self.momentum) * (counts > 0)[:, None]
+        self.centers += step * (means - self.centers)
+        even_share = counts.sum() / len(counts)
+        self.shares.lerp_(counts / even_share, 0.05)
+
+    def _instances(self, masks: Tensor) -> InstanceData:
+        labels = (masks.sum((1, 2)) >= self.min_places).nonzero().flatten()
+        return InstanceData(labels=labels, masks=masks[labels])

@@ -1,0 +1,51 @@
+from typing import Dict, List, Optional, Tuple
+
+from mmdet.structures import SampleList
+from torch import Tensor
+
+
+def write_predictions(data_samples: SampleList, image: Tensor,
+                      step: Dict[str, Tensor], encoding: Tuple[Tensor,
+                                                               List[Tensor]],
+                      reconstruction: Optional[Tensor]) -> SampleList:
+    """Write into samples what a model sees and predicts.
+
+    Each gets the fields
+
+    - ``clean_image``, ``noisy_image`` and, if there is one,
+      ``reconstruction``: (3, H, W), normalised.
+    - ``hidden``: bool (h, w), True where the input was hidden.
+    - ``mask_features``, ``target_features``: F_last of the clean image by
+      either encoder, (C, H/4, W/4), and ``memory``, F_1..F_3 by the online
+      one, each (C, h_i, w_i).
+    - ``target_on_grid``, ``prediction``: (C, h, w).
+    - ``mask_weights``: alpha, (N, h, w).
+
+    Args:
+        data_samples (list[:obj:`DetDataSample`]): One for each image.
+        image (Tensor): Normalised clean images, (B, 3, H, W).
+        step (dict[str, Tensor]): Of :meth:`MaskJEPA.predict_target`.
+        encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
+            :meth:`MaskJEPA.encode`.
+        reconstruction (Tensor, optional): Of the images, (B, 3, H, W).
+
+    Returns:
+        list[:obj:`DetDataSample`]: The samples.
+    """
+    mask_features, memory = encoding
+    fields = dict(
+        clean_image=image,
+        noisy_image=step['noisy_image'],
+        hidden=step['hidden_on_grid'].squeeze(1),
+        mask_features=mask_features,
+        target_features=step['target_mask_features'],
+        target_on_grid=step['target_on_grid'],
+        prediction=step['prediction'],
+        mask_weights=step['mask_weights'])
+    if reconstruction is not None:
+        fields['reconstruction'] = reconstruction
+    for index, data_sample in enumerate(data_samples):
+        for name, value in fields.items():
+            data_sample.set_field(value[index], name)
+        data_sample.set_field([level[index] for level in memory], 'memory')
+    return data_samples
