@@ -54,7 +54,7 @@ def randomise(head, bias):
     """Give the head random weights and the masks a common level."""
     torch.manual_seed(9)
     for name, parameter in head.named_parameters():
-        if not name.startswith('pixel_decoder.'):
+        if not name.startswith(('pixel_decoder.', 'cls_embed.')):
             torch.nn.init.normal_(parameter, std=0.3)
     torch.nn.init.constant_(head.pixel_decoder.mask_feature.bias, bias)
 

@@ -25,18 +25,23 @@ def test_every_trained_parameter_gets_one(make_model, images, setting,
                                           extra_losses):
     """So that DDP needs no `find_unused_parameters`."""
     options = dict(zip(SWITCHES, setting))
-    if not extra_losses:
-        options.update(loss_mask_level=None, loss_regularizer=None)
+    if extra_losses:
+        options.update(
+            loss_mask_level=dict(_delete_=True, type='MaskLevelLoss'))
+    else:
+        options.update(loss_regularizer=None, prototypes=None)
     model = make_model(options)
     losses = backward(model, images)
     assert ('loss_reconstruction' in losses) == options['reconstruction']
     assert ('loss_mask_level' in losses) == extra_losses
     assert ('loss_regularizer' in losses) == extra_losses
+    assert ('loss_prototype_cls' in losses) == extra_losses
     without = [name for name, parameter in model.named_parameters()
                if parameter.requires_grad and parameter.grad is None]
     assert without == []
     for name, parameter in model.named_parameters():
-        if name.startswith(('target.', 'panoptic_head.cls_embed.')):
+        is_class = name.startswith('panoptic_head.cls_embed.')
+        if name.startswith('target.') or (is_class and not extra_losses):
             assert not parameter.requires_grad, name
         else:
             assert parameter.requires_grad, name
@@ -80,7 +85,7 @@ def test_target_changes_by_ema_alone(tiny_model, images):
     optimizer.step()
     after = model.state_dict()
     for name, value in before.items():
-        if name.startswith(('target.', 'panoptic_head.cls_embed.')):
+        if name.startswith('target.'):
             assert torch.equal(after[name], value), name
     assert not torch.equal(after['backbone.conv1.weight'],
                            before['backbone.conv1.weight'])

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
 from projects.mask_jepa.evaluation.health_check import check_health
@@ -13,8 +14,8 @@ def total(losses):
 def test_keys_of_a_step_are_all_finite(tiny_model, images):
     losses = tiny_model(images, mode='loss')
     assert losses.keys() == {
-        'loss_jepa', 'loss_reconstruction', 'loss_mask_level',
-        'loss_regularizer'
+        'loss_jepa', 'loss_reconstruction', 'loss_regularizer',
+        'loss_prototype_cls', 'loss_prototype_mask', 'loss_prototype_dice'
     }
     for name, value in losses.items():
         assert value.ndim == 0 and value.isfinite(), name
@@ -25,16 +26,17 @@ def test_only_losses_enter_the_objective(tiny_model, images):
     losses = tiny_model(images, mode='loss')
     parsed, logged = tiny_model.parse_losses(losses)
     terms = [losses[f'loss_{name}'] for name in (
-        'jepa', 'reconstruction', 'mask_level', 'regularizer')]
+        'jepa', 'reconstruction', 'regularizer', 'prototype_cls',
+        'prototype_mask', 'prototype_dice')]
     torch.testing.assert_close(parsed, sum(terms))
     assert logged.keys() == losses.keys() | {'loss'}
     assert not any('loss' in name
                    for name in check_health(tiny_model, images))
 
 
-def test_losses_are_those_of_the_predicted_step(tiny_model, images):
+def test_losses_are_those_of_the_predicted_step(make_model, images):
     """Each loss sees what its name says; recomputed from `predict`."""
-    tiny_model.eval()
+    tiny_model = make_model(dict(centering=None)).eval()
     samples = tiny_model(images, [DetDataSample() for _ in images], 'predict')
     losses = tiny_model(images, mode='loss')
 
@@ -47,8 +49,48 @@ def test_losses_are_those_of_the_predicted_step(tiny_model, images):
         JEPALoss()(stack('prediction'), stack('target_on_grid'), hidden))
     error = (stack('reconstruction') - images).square().mean()
     torch.testing.assert_close(losses['loss_reconstruction'].detach(), error)
-    pooled = torch.nn.functional.avg_pool2d(stack('target_features'), 2)
+    pooled = F.avg_pool2d(stack('target_features'), 2)
     torch.testing.assert_close(stack('target_on_grid'), pooled)
+
+
+def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
+    """The head learns the clusters of what the JEPA loss compares with."""
+    tiny_model(images, mode='loss')
+    tiny_model.eval()
+    step = tiny_model.predict_target(images)
+    target = F.layer_norm(
+        F.avg_pool2d(step['target_mask_features'], 2).movedim(1, -1), (32, ))
+    target = target.movedim(-1, 1) - tiny_model.centering.mean
+    torch.testing.assert_close(step['target_on_grid'], target)
+
+    seen = []
+    monkeypatch.setattr(
+        tiny_model.adapter, 'mask_losses',
+        lambda scores, logits, instances: seen.append(instances) or
+        dict(mask=torch.tensor(2.0)))
+    losses = tiny_model(images, mode='loss')
+    assert losses['loss_prototype_mask'] == pytest.approx(0.03 * 2)
+    centers = tiny_model.prototypes.centers
+    for features, instances in zip(target, seen[0]):
+        nearest = (features[None] - centers[..., None, None]).norm(
+            dim=1).argmin(0)
+        for label, mask in zip(instances.labels, instances.masks):
+            assert torch.equal(mask, (nearest == label).float())
+
+
+def test_the_online_branch_sees_another_light(make_model, images):
+    model = make_model(dict(
+        photometric_change=dict(contrast=0.0, brightness=3.0, color=0.0)))
+    step = model.predict_target(images)
+    shift = (step['view'] - images).flatten(1)
+    assert (shift.std(1) < 1e-5).all() and (shift[:, 0].abs() > 0.01).all()
+    assert shift[0, 0] != shift[1, 0]
+    torch.testing.assert_close(
+        step['target_mask_features'], model.target(images)[0])
+    visible = ~step['hidden_on_grid'].repeat_interleave(
+        8, 2).repeat_interleave(8, 3).expand_as(images)
+    view, noisy = step['view'][visible], step['noisy_image'][visible]
+    assert torch.corrcoef(torch.stack([view, noisy]))[0, 1] > 0.7
 
 
 def test_tensor_mode_is_backbone_and_pixel_decoder(tiny_model, images):

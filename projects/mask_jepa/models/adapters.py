@@ -126,6 +126,9 @@ class Mask2FormerAdapter:
                     instances: List[InstanceData]) -> Dict[str, Tensor]:
         """Take the head's own losses, as in training with labels.
 
+        In float32. The head draws the points that it compares from torch's
+        global generator.
+
         Args:
             class_scores (list[Tensor]): Of :meth:`decode`.
             mask_logits (list[Tensor]): Of :meth:`decode`.
@@ -136,8 +139,11 @@ class Mask2FormerAdapter:
             dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
             the sum over the layers, with the weights of the head's config.
         """
-        losses = self.head.loss_by_feat(class_scores, mask_logits, instances,
-                                        [dict() for _ in instances])
+        with torch.autocast(mask_logits[0].device.type, enabled=False):
+            losses = self.head.loss_by_feat(
+                [scores.float() for scores in class_scores],
+                [logits.float() for logits in mask_logits], instances,
+                [dict() for _ in instances])
         totals: Dict[str, Tensor] = {}
         for name, value in losses.items():
             kind = name.rpartition('loss_')[2]

@@ -7,6 +7,7 @@ from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 
+from ..utils import global_seed
 from .adapters import find_adapter
 from .base_pretrainer import BasePretrainer
 from .block_masking import BlockMasking, resize_mask
@@ -193,7 +194,8 @@ class MaskJEPA(BasePretrainer):
             dict[str, Tensor]: The losses.
         """
         # Steps 1 to 7.
-        step = self.predict_target(inputs)
+        generator = self.random(inputs.device)
+        step = self.predict_target(inputs, generator)
 
         # 8. JEPA loss, at the hidden places.
         losses = dict(
@@ -217,9 +219,11 @@ class MaskJEPA(BasePretrainer):
 
         # 11. The head's own losses, with what recurs in the target as labels.
         if self.prototypes is not None:
-            mask_losses = self.adapter.mask_losses(
-                step['class_scores'], step['mask_logits'],
-                self.prototypes(step['target_on_grid']))
+            instances = self.prototypes(step['target_on_grid'])
+            with global_seed(generator):
+                mask_losses = self.adapter.mask_losses(step['class_scores'],
+                                                       step['mask_logits'],
+                                                       instances)
             for name, loss in mask_losses.items():
                 losses[f'loss_prototype_{name}'] = (
                     self.prototypes.loss_weight * loss)
@@ -244,19 +248,24 @@ class MaskJEPA(BasePretrainer):
         hidden_pixels = resize_mask(hidden, image.shape[-2:])
         return hidden, self.noise(image, hidden_pixels, generator)
 
-    def predict_target(self, image: Tensor) -> Dict[str, Tensor]:
+    def predict_target(
+            self,
+            image: Tensor,
+            generator: Optional[torch.Generator] = None) -> Dict[str, Tensor]:
         """Predict the target's features of clean images from noisy ones.
 
         The method, from top to bottom.
 
         Args:
             image (Tensor): Normalised clean images x, (B, 3, H, W).
+            generator (torch.Generator, optional): Of this step, on the
+                device of the images; None makes it.
 
         Returns:
             dict[str, Tensor]: What the losses, the health checks and the
             pictures look at; ``..._on_grid`` is at ``prediction_stride``.
         """
-        generator = self.random(image.device)
+        generator = generator or self.random(image.device)
         grid = tuple(side // self.prediction_stride
                      for side in image.shape[-2:])
 

@@ -44,3 +44,25 @@ def fixed_seed(seed: int) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.set_rng_state(torch_state)
+
+
+@contextmanager
+def global_seed(generator: torch.Generator) -> Iterator[None]:
+    """Seed torch's global generators for a block, then put them back.
+
+    For what can be given no generator of its own.
+
+    Args:
+        generator (torch.Generator): The seed is drawn from it; generators of
+            its device and of the CPU are seeded.
+    """
+    device = generator.device
+    seed = int(torch.randint(
+        2**62, (1, ), generator=generator, device=device))
+    devices = [device] if device.type == 'cuda' else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
