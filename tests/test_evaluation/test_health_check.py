@@ -69,6 +69,18 @@ def test_values_are_those_of_the_predicted_step(moved_model, images):
             found[f'online_{name}'], rel=1e-3), name
 
 
+def test_a_constant_target_shows_in_spite_of_centring(tiny_model, images):
+    """What centring leaves of it is noise, which looks well spread."""
+    last = tiny_model.target.pixel_decoder.mask_feature
+    with torch.no_grad():
+        last.weight.mul_(1e-6)
+        last.bias.normal_()
+    tiny_model(images, mode='loss')
+    step = tiny_model.predict_target(images)
+    assert channel_std(step['target_on_grid']) > 0.3
+    assert check_health(tiny_model, images)['target_std'] < 0.01
+
+
 def test_masks_worked_by_hand(tiny_model, images, monkeypatch):
     """Four of twelve logits are above zero, at three of four places."""
     logits = torch.tensor([[[[3., -2.], [-1., -1.]], [[2., 4.], [-3., 1.]],

@@ -8,7 +8,8 @@ from projects.mask_jepa.export import export_weights, left_out_reasons
 
 HEADS = dict(mmdet='panoptic_head.', mmseg='decode_head.')
 NOT_EXPORTED = {'target', 'random', 'random_queries', 'mask_tokens',
-                'query_to_map', 'reconstruction_head'}
+                'query_to_map', 'reconstruction_head', 'centering',
+                'prototypes'}
 NEVER_EXPORTED = ('panoptic_head.cls_embed.', 'panoptic_head.loss_cls.')
 PARTS = {'backbone', 'pixel_decoder', 'transformer_decoder'}
 
@@ -105,6 +106,8 @@ def test_reasons_name_the_part(model):
             'query_to_map.query_projection.weight': 'self-attention',
             'reconstruction_head.projection.weight': 'reconstruction',
             'random.step': 'random',
+            'centering.mean': 'mean of the target',
+            'prototypes.centers': 'prototypes',
             'random_queries.lowest_sigma': 'noise'
     }.items():
         assert word in left_out[key], key

@@ -74,7 +74,7 @@ def test_run_ends_before_the_step(make_runner, name, value):
     assert content['images'] == watch.images[3]
     assert len(set(content['images'])) == 2
     assert content['losses'][name] == str(value)
-    assert float(content['losses']['loss_mask_level']) > 0
+    assert float(content['losses']['loss_regularizer']) > 0
 
     assert len(watch.weights) == 4
     after = parameters(runner.model)

@@ -1,6 +1,7 @@
 from typing import Dict
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..models import MaskJEPA
@@ -23,7 +24,8 @@ def check_health(model: MaskJEPA, image: Tensor) -> Dict[str, float]:
 
     Returns:
         dict[str, float]: For the ``target`` (F_last of the clean images, on
-        the grid of the prediction) and ``online`` (F_last of the noisy ones):
+        the grid of the prediction, not centred) and ``online`` (F_last of
+        the noisy ones):
 
         - ``..._std``: :func:`channel_std`; 1 is isotropic, 0 collapsed.
         - ``..._rank``: :func:`effective_rank`, between 1 and C.
@@ -43,8 +45,12 @@ def check_health(model: MaskJEPA, image: Tensor) -> Dict[str, float]:
         step = model.predict_target(image)
         leak = prediction_leak(model, image, step)
     values = dict(leak=leak)
+    # Not centred: of a constant target, centring would leave some noise, of
+    # which spread and rank are full.
+    target = F.adaptive_avg_pool2d(step['target_mask_features'],
+                                   step['prediction'].shape[-2:])
     for branch, features in dict(
-            target=step['target_on_grid'],
+            target=target,
             online=step['mask_features']).items():
         within, between = mean_cosines(features)
         values[f'{branch}_std'] = channel_std(features)

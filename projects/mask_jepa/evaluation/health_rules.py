@@ -91,10 +91,11 @@ def health_rules(num_channels: int, num_queries: int,
             'undecided masks', PARTIAL_COLLAPSE, 'mask_entropy', '>',
             0.99 * math.log(num_queries),
             'every query sees every place alike, so the masks divide '
-            'nothing: train longer, or lower the weight of loss_mask_level'),
+            'nothing: train longer, or raise '
+            'model.prototypes.loss_weight'),
         HealthRule(
             'one mask', PARTIAL_COLLAPSE, 'queries_used', '<',
             1.5 / num_queries,
-            'a single query owns all places of an image: lower the weight of '
-            'loss_mask_level, or the learning rate'),
+            'a single query owns all places of an image: raise '
+            'model.prototypes.loss_weight, or lower the learning rate'),
     ]

@@ -97,7 +97,7 @@ class MaskJEPA(BasePretrainer):
                  loss_jepa: ConfigType = dict(type='JEPALoss'),
                  loss_reconstruction: ConfigType = dict(
                      type='ReconstructionLoss'),
-                 loss_mask_level: OptConfigType = dict(type='MaskLevelLoss'),
+                 loss_mask_level: OptConfigType = None,
                  loss_regularizer: OptConfigType = dict(
                      type='VarianceCovarianceLoss'),
                  centering: OptConfigType = None,
