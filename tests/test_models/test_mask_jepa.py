@@ -113,6 +113,8 @@ def test_prediction_fields_and_their_shapes(tiny_model, images):
         target_features=(32, 16, 16),
         target_on_grid=(32, 8, 8),
         prediction=(32, 8, 8),
+        prototypes=(8, 8),
+        predicted_prototypes=(16, 16),
         mask_weights=(10, 8, 8))
     for image, sample in zip(images, samples):
         assert {name: tuple(sample.get(name).shape)
@@ -139,6 +141,20 @@ def test_memory_is_that_of_the_clean_image(tiny_model, images):
         ]
         for level, expected in zip(sample.memory, memory):
             assert torch.equal(level, expected[index])
+
+
+def test_predicted_prototypes_are_read_off_the_masks(tiny_model, images):
+    """As mmseg reads a class map off the same masks."""
+    tiny_model.eval()
+    step = tiny_model.predict_target(images)
+    samples = tiny_model.predict(images, [DetDataSample() for _ in images])
+    scores = step['class_scores'][-1].softmax(-1)[..., :-1]
+    masks = step['mask_logits'][-1].sigmoid()
+    for index, sample in enumerate(samples):
+        votes = torch.tensordot(scores[index].T, masks[index], dims=1)
+        assert torch.equal(sample.predicted_prototypes, votes.argmax(0))
+        nearest = tiny_model.prototypes.assign(step['target_on_grid'])
+        assert torch.equal(sample.prototypes, nearest[index].argmax(0))
 
 
 def test_corrupted_images_are_those_of_the_step(tiny_model, images):

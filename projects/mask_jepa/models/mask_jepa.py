@@ -15,7 +15,7 @@ from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
 from .photometric_change import PhotometricChange
 from .place_centering import PlaceCentering
-from .prototypes import Prototypes
+from .prototypes import Prototypes, segment
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
@@ -329,8 +329,14 @@ class MaskJEPA(BasePretrainer):
             :func:`write_predictions` lists.
         """
         step = self.predict_target(inputs)
-        reconstruction = None
+        optional = {}
         if self.reconstruction_head is not None:
-            reconstruction = self.reconstruction_head(step['mask_features'])
+            optional['reconstruction'] = self.reconstruction_head(
+                step['mask_features'])
+        if self.prototypes is not None:
+            optional['prototypes'] = self.prototypes.assign(
+                step['target_on_grid']).argmax(1)
+            optional['predicted_prototypes'] = segment(
+                step['class_scores'][-1], step['mask_logits'][-1])
         return write_predictions(data_samples, inputs, step,
-                                 self.encode(inputs), reconstruction)
+                                 self.encode(inputs), optional)

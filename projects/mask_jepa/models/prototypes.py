@@ -125,3 +125,19 @@ class Prototypes(BaseModule):
     def _instances(self, masks: Tensor) -> InstanceData:
         labels = (masks.sum((1, 2)) >= self.min_places).nonzero().flatten()
         return InstanceData(labels=labels, masks=masks[labels])
+
+
+def segment(class_scores: Tensor, mask_logits: Tensor) -> Tensor:
+    """Read a class map off masks (Cheng et al., NeurIPS 2021, Sec. 3.4).
+
+    Args:
+        class_scores (Tensor): Of the queries, the last one for "no object",
+            (B, N, K + 1).
+        mask_logits (Tensor): Of the queries, (B, N, h, w).
+
+    Returns:
+        Tensor: Class of each place, int64 in [0, K), (B, h, w).
+    """
+    classes = class_scores.softmax(-1)[..., :-1]
+    return torch.einsum('bnk,bnhw->bkhw', classes,
+                        mask_logits.sigmoid()).argmax(1)

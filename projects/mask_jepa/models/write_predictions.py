@@ -1,18 +1,18 @@
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 from mmdet.structures import SampleList
 from torch import Tensor
 
 
 def write_predictions(data_samples: SampleList, image: Tensor,
-                      step: Dict[str, Tensor], encoding: Tuple[Tensor,
-                                                               List[Tensor]],
-                      reconstruction: Optional[Tensor]) -> SampleList:
+                      step: Dict[str, Tensor],
+                      encoding: Tuple[Tensor, List[Tensor]],
+                      optional: Dict[str, Tensor]) -> SampleList:
     """Write into samples what a model sees and predicts.
 
     Each gets the fields
 
-    - ``clean_image``, ``noisy_image`` and, if there is one,
+    - ``clean_image``, ``noisy_image`` and, if the model makes one,
       ``reconstruction``: (3, H, W), normalised.
     - ``hidden``: bool (h, w), True where the input was hidden.
     - ``mask_features``, ``target_features``: F_last of the clean image by
@@ -20,6 +20,9 @@ def write_predictions(data_samples: SampleList, image: Tensor,
       one, each (C, h_i, w_i).
     - ``target_on_grid``, ``prediction``: (C, h, w).
     - ``mask_weights``: alpha, (N, h, w).
+    - if the model has them, ``prototypes``: the prototype nearest to the
+      target, int (h, w), and ``predicted_prototypes``: that which the head
+      sees in the rest of the image, int (H/4, W/4).
 
     Args:
         data_samples (list[:obj:`DetDataSample`]): One for each image.
@@ -27,7 +30,8 @@ def write_predictions(data_samples: SampleList, image: Tensor,
         step (dict[str, Tensor]): Of :meth:`MaskJEPA.predict_target`.
         encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
             :meth:`MaskJEPA.encode`.
-        reconstruction (Tensor, optional): Of the images, (B, 3, H, W).
+        optional (dict[str, Tensor]): Other fields, with what not every model
+            has.
 
     Returns:
         list[:obj:`DetDataSample`]: The samples.
@@ -41,9 +45,8 @@ def write_predictions(data_samples: SampleList, image: Tensor,
         target_features=step['target_mask_features'],
         target_on_grid=step['target_on_grid'],
         prediction=step['prediction'],
-        mask_weights=step['mask_weights'])
-    if reconstruction is not None:
-        fields['reconstruction'] = reconstruction
+        mask_weights=step['mask_weights'],
+        **optional)
     for index, data_sample in enumerate(data_samples):
         for name, value in fields.items():
             data_sample.set_field(value[index], name)

@@ -6,8 +6,8 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from ..losses import prediction_error
-from .clusters import (cluster_features, cluster_pixels, colour_clusters,
-                       match_clusters)
+from .clusters import (MAX_CLUSTERS, cluster_features, cluster_pixels,
+                       colour_clusters, match_clusters)
 from .error_colours import MAX_ERROR, colour_error
 from .hidden_places import cover_hidden, outline_hidden
 from .principal_components import principal_components
@@ -70,6 +70,14 @@ def draw_pretraining(
         columns[f'F_last {branch}, k-means'] = [
             colour_clusters(part, num_clusters) for part in clusters
         ]
+    for name, field in dict(
+            target='prototypes', masks='predicted_prototypes').items():
+        if field in samples[0]:
+            columns[f'prototypes, {name}'] = [
+                colour_clusters(
+                    sample.get(field).cpu().numpy() % MAX_CLUSTERS,
+                    MAX_CLUSTERS) for sample in samples
+            ]
     for level in range(len(samples[0].memory)):
         columns[f'F_{level + 1}, PCA as RGB'] = principal_components(
             [sample.memory[level] for sample in samples], clean)
