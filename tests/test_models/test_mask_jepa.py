@@ -232,3 +232,17 @@ def test_prediction_grid_follows_its_stride(make_model, images, stride):
 def test_images_must_be_multiples_of_a_cell(tiny_model):
     with pytest.raises(ValueError, match='pad_size_divisor=32'):
         tiny_model(torch.zeros(1, 3, 64, 80), mode='loss')
+
+
+def test_prototypes_need_a_head_that_matches_masks(make_model):
+    with pytest.raises(ValueError, match='panoptic_head.train_cfg'):
+        make_model({'panoptic_head.train_cfg': None})
+    model = make_model({'panoptic_head.train_cfg': None, 'prototypes': None})
+    assert not model.panoptic_head.cls_embed.weight.requires_grad
+
+
+def test_empty_arguments_are_the_defaults(make_model):
+    model = make_model(dict(
+        prototypes=dict(_delete_=True), centering=dict(_delete_=True)))
+    assert len(model.prototypes.centers) == model.panoptic_head.num_classes
+    assert model.centering.mean.shape == (32, 16, 16)

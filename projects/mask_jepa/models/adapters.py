@@ -121,6 +121,19 @@ class Mask2FormerAdapter:
         embeddings = head.transformer_decoder.post_norm(queries)
         return embeddings, all_class_scores, all_mask_logits
 
+    def require_mask_losses(self) -> None:
+        """Make sure that :meth:`mask_losses` can be called.
+
+        Raises:
+            ValueError: If the head was built without matching of masks.
+        """
+        if not self.head.train_cfg:
+            raise ValueError(
+                'model.prototypes are learned by the head\'s own losses, '
+                'which need model.panoptic_head.train_cfg: take the '
+                'train_cfg of a Mask2Former config of mmdet, or set '
+                'model.prototypes=None.')
+
     def mask_losses(self, class_scores: List[Tensor],
                     mask_logits: List[Tensor],
                     instances: List[InstanceData]) -> Dict[str, Tensor]:

@@ -79,7 +79,8 @@ class MaskJEPA(BasePretrainer):
 
     Raises:
         TypeError: If the adapter does not fit the head.
-        ValueError: If a config value lies outside its range.
+        ValueError: If a config value lies outside its range, or prototypes
+            are to be learned by a head without matching of masks.
     """
 
     def __init__(self,
@@ -112,7 +113,8 @@ class MaskJEPA(BasePretrainer):
         adapter_class = find_adapter(adapter, self.panoptic_head)
         self.adapter = adapter_class(self.panoptic_head)
         for name in self.adapter.class_modules:
-            getattr(self.panoptic_head, name).requires_grad_(bool(prototypes))
+            getattr(self.panoptic_head,
+                    name).requires_grad_(prototypes is not None)
         self.target = TargetEncoder(self.backbone,
                                     self.panoptic_head.pixel_decoder,
                                     adapter_class)
@@ -136,11 +138,14 @@ class MaskJEPA(BasePretrainer):
                 f'model.prediction_stride={prediction_stride} must divide '
                 f'model.masking.stride={self.masking.stride}.')
         self.prediction_stride = prediction_stride
-        self.centering = (
-            PlaceCentering(channels, **centering) if centering else None)
-        self.prototypes = (
-            Prototypes(self.adapter.num_classes, channels, **prototypes)
-            if prototypes else None)
+        self.centering = None
+        if centering is not None:
+            self.centering = PlaceCentering(channels, **centering)
+        self.prototypes = None
+        if prototypes is not None:
+            self.adapter.require_mask_losses()
+            self.prototypes = Prototypes(self.adapter.num_classes, channels,
+                                         **prototypes)
 
         self.loss_jepa = MODELS.build(loss_jepa)
         self.loss_reconstruction = MODELS.build(loss_reconstruction)
