@@ -147,7 +147,11 @@ class Finetuning:
                  initialization: Optional[Initialization]) -> None:
         config = copy.deepcopy(task.config)
         images = choose_images(task.num_images, fraction, seed)
-        config.train_dataloader.dataset.indices = images
+        dataset = config.train_dataloader.dataset
+        if isinstance(dataset.get('indices'), list):
+            # Of the images that the task leaves to choose from.
+            images = [dataset.indices[index] for index in images]
+        dataset.indices = images
         config.randomness = dict(config.get('randomness', {}), seed=seed)
         config.model.init_cfg = None
         # By epoch, mmdet would log every validation at step 0.

@@ -3,11 +3,13 @@
 In-domain images only, none of which is in the test set, and no pretrained
 weights from anywhere.
 """
+_base_ = './camvid_split.py'
 camvid_images = '{{$MASK_JEPA_DATA:../shared/data}}/camvid/img_dir/train'
 # 8 images an iteration; BYOL, which needs larger batches, 32.
 pretrain_iters = 1500
 pretrain_options = {
     'train_dataloader.dataset.data_root': camvid_images,
+    'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters,
     'param_scheduler.1.end': pretrain_iters,
     'default_hooks.checkpoint.interval': 250,
@@ -19,6 +21,7 @@ pretrain_options = {
     'default_hooks.checkpoint.save_best': None,
 }
 byol_options = {
+    'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters // 4,
     'param_scheduler.1.end': pretrain_iters // 4,
 }
@@ -30,8 +33,7 @@ finetune_options = {
     'default_hooks.checkpoint.interval': finetune_iters,
 }
 camvid_task = dict(
-    config='configs/finetune/mmseg/'
-    'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py',
+    config='configs/experiments/_base_/camvid_task.py',
     library='mmseg',
     metric='mIoU',
     options=finetune_options)

@@ -25,11 +25,11 @@ def small_finetuning(arm='none',
                      scale=1,
                      **settings):
     """A fine-tuning on four of sixteen images."""
-    config = Config(
-        dict(
-            train_dataloader=dict(dataset=dict(type='Images')),
-            model=dict(init_cfg=dict(type='Pretrained', checkpoint='old')),
-            **settings))
+    config = Config({
+        'train_dataloader': dict(dataset=dict(type='Images')),
+        'model': dict(init_cfg=dict(type='Pretrained', checkpoint='old')),
+        **settings
+    })
     return Finetuning(
         arm, Task(task, config, 'mmseg', metric, scale, 16), fraction, seed,
         pretraining and Initialization(pretraining, branch, parts))

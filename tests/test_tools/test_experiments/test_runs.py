@@ -36,6 +36,15 @@ def test_images_depend_on_the_seed_alone():
     assert min(first) < 20 and max(first) > 100
 
 
+def test_labelled_images_are_some_of_those_that_the_task_leaves():
+    left = list(range(5, 37, 2))
+    run = small_finetuning(
+        seed=3, train_dataloader=dict(dataset=dict(indices=left)))
+    assert run.config.train_dataloader.dataset.indices == [
+        left[index] for index in choose_images(16, 0.25, seed=3)
+    ]
+
+
 def test_arms_of_a_seed_share_everything_but_their_origin():
     arms = [
         small_finetuning('none', seed=3),

@@ -1,0 +1,52 @@
+"""What is tested on is never learned from; on the real file names."""
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[3]
+EXPERIMENTS = ROOT / 'configs' / 'experiments'
+DATA = Path(
+    os.environ.get('MASK_JEPA_DATA', ROOT.parent / 'shared' / 'data'))
+
+
+@pytest.fixture(scope='module')
+def split():
+    return Config.fromfile(str(EXPERIMENTS / '_base_' / 'camvid_split.py'))
+
+
+def test_every_image_is_in_one_part(split):
+    assert sorted(split.pool + split.held_out) == list(range(123))
+
+
+def test_last_third_of_each_drive_is_held_out(split):
+    names = sorted(
+        path.name for path in (DATA / 'camvid/img_dir/train').glob('*.jpg'))
+    if len(names) != 123:
+        pytest.skip('CamVid is not here')
+    for drive, count in {'0001TP': 21, '0006R0': 34, '0016E5': 68}.items():
+        indices = [index for index, name in enumerate(names)
+                   if name.startswith(drive)]
+        assert len(indices) == count
+        held_out = [index for index in indices if index in split.held_out]
+        assert held_out == indices[-len(held_out):]
+        assert len(held_out) == round(count / 3)
+
+
+@pytest.mark.parametrize('name', ['labels', 'ablation', 'steps'])
+def test_experiments_learn_from_the_pool_alone(split, name):
+    plan = Config.fromfile(str(EXPERIMENTS / f'camvid_{name}.py'))
+    key = 'train_dataloader.dataset.indices'
+    for pretraining in plan.pretrainings.values():
+        assert pretraining.options[key] == split.pool
+    for task in plan.tasks.values():
+        config = Config.fromfile(str(ROOT / task.config))
+        config.merge_from_dict(task.options)
+        assert config.train_dataloader.dataset.indices == split.pool
+        street, drives = config.val_dataloader.dataset.datasets
+        assert drives.indices == split.held_out
+        prefix = config.train_dataloader.dataset.data_prefix
+        assert drives.data_prefix == prefix
+        assert street.data_prefix.img_path == 'img_dir/val'
+        assert config.test_dataloader == config.val_dataloader
