@@ -160,8 +160,9 @@ def test_predicted_prototypes_are_read_off_the_masks(tiny_model, images):
 def test_corrupted_images_are_those_of_the_step(tiny_model, images):
     tiny_model.eval()
     step = tiny_model.predict_target(images)
-    hidden, noisy_image = tiny_model.corrupt(images,
-                                             tiny_model.random(images.device))
+    view, hidden, noisy_image = tiny_model.corrupt(
+        images, tiny_model.random(images.device))
+    assert torch.equal(view, step['view'])
     assert hidden.shape == (2, 1, 2, 2) and hidden.dtype == torch.bool
     assert hidden.flatten(1).sum(1).tolist() == [2, 2]
     assert torch.equal(noisy_image, step['noisy_image'])
@@ -170,8 +171,8 @@ def test_corrupted_images_are_those_of_the_step(tiny_model, images):
         step['hidden_on_grid'])
     # What lies under a hidden cell is not in the image.
     pixels = hidden.repeat_interleave(32, 2).repeat_interleave(32, 3)
-    _, other = tiny_model.corrupt(images.masked_fill(pixels, 9.0),
-                                  tiny_model.random(images.device))
+    _, _, other = tiny_model.corrupt(
+        images.masked_fill(pixels, 9.0), tiny_model.random(images.device))
     assert torch.equal(other, noisy_image)
 
 

@@ -84,7 +84,7 @@ def test_pretraining_sheet_of_a_checkpoint(python, config_file, checkpoint,
     output = python(f'{FOLDER}/visualize_pretraining.py', config_file,
                     checkpoint, '--out', out, '--num-images', '2')
     assert 'Drew 2 images' in output
-    for row in panels(read(out), 2, 11, 150, 150):
+    for row in panels(read(out), 2, 13, 150, 150):
         *pictures, query_masks, error = row
         # The one of an untrained network may be grey, the other saturated.
         assert all(picture.std() > 10 for picture in pictures)
@@ -164,10 +164,10 @@ class Watch(Hook):
         corrupt = runner.model.corrupt
 
         def record(image, generator):
-            hidden, noisy_image = corrupt(image, generator)
+            view, hidden, noisy_image = corrupt(image, generator)
             if runner.model.training:  # Other hooks look at the model, too.
                 self.seen.append((image, hidden, noisy_image))
-            return hidden, noisy_image
+            return view, hidden, noisy_image
 
         runner.model.corrupt = record
 

@@ -58,7 +58,7 @@ def main() -> None:
     for number, batch in enumerate(islice(dataloader, args.num_batches), 1):
         batch = preprocessor(batch, training=True)
         images = batch['inputs']
-        hidden, noisy_images = model.corrupt(
+        _, hidden, noisy_images = model.corrupt(
             images, model.random(torch.device('cpu')))
         titles = [
             osp.basename(sample.img_path) for sample in batch['data_samples']

@@ -237,21 +237,24 @@ class MaskJEPA(BasePretrainer):
         #     moves after the optimiser's step (EMATargetHook).
         return losses
 
-    def corrupt(self, image: Tensor,
-                generator: torch.Generator) -> Tuple[Tensor, Tensor]:
-        """Hide places of the images, and add noise.
+    def corrupt(
+            self, image: Tensor,
+            generator: torch.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+        """Change the light, hide places, and add noise.
 
         Args:
             image (Tensor): Normalised clean images x, (B, 3, H, W).
             generator (torch.Generator): On the device of the images.
 
         Returns:
-            tuple[Tensor, Tensor]: The hidden cells, bool (B, 1, h, w) at the
-            stride of the masking, and the noisy images, (B, 3, H, W).
+            tuple[Tensor, Tensor, Tensor]: The images in another light,
+            (B, 3, H, W), the hidden cells, bool (B, 1, h, w) at the stride of
+            the masking, and the noisy images, (B, 3, H, W).
         """
-        hidden = self.masking(image, generator)
-        hidden_pixels = resize_mask(hidden, image.shape[-2:])
-        return hidden, self.noise(image, hidden_pixels, generator)
+        view = self.photometric_change(image, generator)
+        hidden = self.masking(view, generator)
+        hidden_pixels = resize_mask(hidden, view.shape[-2:])
+        return view, hidden, self.noise(view, hidden_pixels, generator)
 
     def predict_target(
             self,
@@ -276,8 +279,7 @@ class MaskJEPA(BasePretrainer):
 
         # 1. Another light, and noise. The places that step 4 hides are drawn
         #    first, since the input is hidden there as well.
-        view = self.photometric_change(image, generator)
-        hidden, noisy_image = self.corrupt(view, generator)
+        view, hidden, noisy_image = self.corrupt(image, generator)
 
         # 2. Online encoder, on the noisy image.
         mask_features, memory = self.encode(noisy_image)
