@@ -51,7 +51,7 @@ def pretrained(tmp_path_factory, root, scenes):
 
 
 def finetune_config(library):
-    return glob(f'configs/finetune/{library}/*tiny*.py')[0]
+    return sorted(glob(f'configs/finetune/{library}/*tiny*.py'))[0]
 
 
 def stock_model(library, checkpoint):
