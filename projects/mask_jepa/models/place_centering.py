@@ -64,7 +64,7 @@ class PlaceCentering(BaseModule):
         mean = _resize(target.mean(0, keepdim=True), self.mean.shape[-2:])[0]
         all_reduce(mean, op='mean')
         self.steps += 1
-        share = max(1 - self.momentum, 1 / self.steps.item())
+        share = (1 / self.steps).clamp(min=1 - self.momentum)
         self.mean.lerp_(mean, share)
 
 
