@@ -30,8 +30,9 @@ pretrainings = {
     dict(
         config='configs/mask_jepa_r18_tiny.py',
         options={
-            **_base_.pretrain_options, 'train_dataloader.dataset.data_root':
-            coco_images
+            **_base_.pretrain_options,
+            'train_dataloader.dataset.data_root': coco_images,
+            'train_dataloader.dataset.indices': None,
         }),
 }
 arms = {

@@ -6,8 +6,16 @@ weights from anywhere.
 _base_ = './camvid_split.py'
 camvid_images = '{{$MASK_JEPA_DATA:../shared/data}}/camvid/img_dir/train'
 # 8 images an iteration; BYOL, which needs larger batches, 32.
-pretrain_iters = 1500
+pretrain_iters = 3750
+# Crops that show things as large as fine-tuning does.
+crop_size = 96
+crop_ratio_range = (0.08, 0.35)
 pretrain_options = {
+    'train_dataloader.dataset.pipeline.1.scale': crop_size,
+    'train_dataloader.dataset.pipeline.1.crop_ratio_range': crop_ratio_range,
+    'model.centering.size': crop_size // 8,
+    # From then on the learned queries are trained: each its own content.
+    'custom_hooks.1.end_iter': pretrain_iters // 3,
     'train_dataloader.dataset.data_root': camvid_images,
     'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters,
@@ -21,6 +29,11 @@ pretrain_options = {
     'default_hooks.checkpoint.save_best': None,
 }
 byol_options = {
+    **{
+        f'train_dataloader.dataset.pipeline.1.transforms.{view}.0.{key}': value
+        for view in (0, 1) for key, value in dict(
+            scale=crop_size, crop_ratio_range=crop_ratio_range).items()
+    },
     'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters // 4,
     'param_scheduler.1.end': pretrain_iters // 4,
