@@ -1,8 +1,8 @@
 """CamVid, scored on scenes of all its drives.
 
 The validation set, 101 frames of a few seconds in a single street, says
-little: whether the one row of trees there is called a building or a tree
-decides on five mIoU. So the last third of each drive of the training set is
+little: much hangs on whether the one row of trees there is called a building
+or a tree. So the last third of each drive of the training set is
 held out, from pretraining too, and every fifth frame of the validation set
 joins it in the test.
 """
