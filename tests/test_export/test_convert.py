@@ -102,7 +102,7 @@ def test_reasons_name_the_part(model):
     for key, word in {
             'panoptic_head.cls_embed.weight': 'class',
             'target.backbone.conv1.weight': '--branch target',
-            'mask_tokens.tokens': 'mask token',
+            'mask_tokens.tokens.0': 'mask token',
             'query_to_map.query_projection.weight': 'self-attention',
             'reconstruction_head.projection.weight': 'reconstruction',
             'random.step': 'random',

@@ -26,7 +26,7 @@ def repeat(mask, times):
 
 
 def test_same_places_at_all_levels_and_in_the_image(hidden, memory):
-    tokens = MaskTokens(3, 6)
+    tokens = MaskTokens([6, 6, 6])
     for features, masked in zip(memory, tokens(memory, hidden)):
         replaced = (masked != features).any(1, keepdim=True)
         stride = 128 // features.shape[-2]
@@ -38,7 +38,7 @@ def test_same_places_at_all_levels_and_in_the_image(hidden, memory):
 
 
 def test_hidden_is_the_token_and_visible_is_untouched(hidden, memory):
-    tokens = MaskTokens(3, 6)
+    tokens = MaskTokens([6, 6, 6])
     masked_memory = tokens(memory, hidden)
     for level, (features, masked) in enumerate(zip(memory, masked_memory)):
         places = resize_mask(hidden, features.shape[-2:])[:, 0]
@@ -50,19 +50,27 @@ def test_hidden_is_the_token_and_visible_is_untouched(hidden, memory):
 
 
 def test_gradient_reaches_each_token_as_often_as_it_is_used(hidden, memory):
-    tokens = MaskTokens(3, 6)
+    tokens = MaskTokens([6, 6, 6])
     sum(masked.sum() for masked in tokens(memory, hidden)).backward()
     cells = hidden.sum().item()
-    expected = torch.tensor([cells * 1., cells * 4., cells * 16.])
-    assert torch.equal(tokens.tokens.grad, expected[:, None].expand(3, 6))
+    for token, uses in zip(tokens.tokens, (cells, cells * 4, cells * 16)):
+        assert torch.equal(token.grad, torch.full((6, ), float(uses)))
+
+
+def test_levels_may_differ_in_channels(hidden, memory):
+    memory = [memory[0][:, :2], memory[1]]
+    tokens = MaskTokens([2, 6])
+    for token, masked in zip(tokens.tokens, tokens(memory, hidden)):
+        places = resize_mask(hidden, masked.shape[-2:])[:, 0]
+        assert (masked.movedim(1, -1)[places] == token).all()
 
 
 def test_levels_have_tokens_of_their_own():
-    tokens = MaskTokens(3, 6).tokens
+    tokens = MaskTokens([6, 6, 6]).tokens
     assert len({tuple(token.tolist()) for token in tokens}) == 3
 
 
 def test_half_precision_memory_stays_so(hidden, memory):
     memory = [features.bfloat16() for features in memory]
-    for masked in MaskTokens(3, 6)(memory, hidden):
+    for masked in MaskTokens([6, 6, 6])(memory, hidden):
         assert masked.dtype == torch.bfloat16

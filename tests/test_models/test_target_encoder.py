@@ -124,21 +124,21 @@ def encoder(names, size=3):
     (encoder(['a', 'b'], size=4), 'a.bias|b.weight'),
 ])
 def test_mismatch_is_named(online, named):
-    target = TargetEncoder(
-        encoder(['a', 'b']), encoder(['d']), Mask2FormerAdapter)
+    target = TargetEncoder(Mask2FormerAdapter, encoder(['a', 'b']),
+                           nn.Identity(), encoder(['d']))
     before = target.backbone.a.weight.clone()
     with pytest.raises(ValueError, match=f'backbone .*({named})'):
-        target.update(online, encoder(['d']), 0.5)
+        target.update(online, nn.Identity(), encoder(['d']), 0.5)
     assert torch.equal(before, target.backbone.a.weight)
 
 
 def test_mismatch_of_buffers_is_named():
-    target = TargetEncoder(
-        encoder(['a']), encoder(['d']), Mask2FormerAdapter)
+    target = TargetEncoder(Mask2FormerAdapter, encoder(['a']), nn.Identity(),
+                           encoder(['d']))
     online = encoder(['a'])
     online.register_buffer('mean', torch.zeros(2))
     with pytest.raises(ValueError, match='backbone .* mean'):
-        target.update(online, encoder(['d']), 0.5)
+        target.update(online, nn.Identity(), encoder(['d']), 0.5)
 
 
 def test_starts_from_a_detector_that_has_no_target(model):

@@ -6,29 +6,32 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from ..export import load_checkpoint
-from ..models import Mask2FormerAdapter
+from ..models import MaskClassifierAdapter, find_adapter
 from ..utils import quiet_log
 
 HEADS = ('panoptic_head', 'decode_head')  # as mmdet and mmseg call them
 
 
 def find_encoder(
-        model: nn.Module,
-        branch: str = 'online') -> Tuple[nn.Module, Mask2FormerAdapter]:
-    """Find backbone and pixel decoder in a model.
+    model: nn.Module,
+    branch: str = 'online'
+) -> Tuple[nn.Module, nn.Module, MaskClassifierAdapter]:
+    """Find backbone, neck and pixel decoder in a model.
 
     Args:
-        model (nn.Module): A ``MaskJEPA``, or a Mask2Former of mmdet or mmseg.
-        branch (str): 'online' or 'target'; a Mask2Former has only the first.
-            Defaults to 'online'.
+        model (nn.Module): A ``MaskJEPA``, or a mask classifier of mmdet or
+            mmseg.
+        branch (str): 'online' or 'target'; a mask classifier has only the
+            first. Defaults to 'online'.
 
     Returns:
-        tuple[nn.Module, Mask2FormerAdapter]: The backbone, and the adapter
-        that runs the pixel decoder.
+        tuple[nn.Module, nn.Module, MaskClassifierAdapter]: The backbone, the
+        neck (an ``nn.Identity`` if there is none), and the adapter that runs
+        the pixel decoder.
 
     Raises:
         ValueError: If the model has no such branch.
-        TypeError: If it is no mask classifier.
+        TypeError: If it is no mask classifier that has an adapter.
     """
     is_pretraining = hasattr(model, 'target')
     if branch not in ('online', 'target'):
@@ -39,13 +42,14 @@ def find_encoder(
             raise ValueError(
                 f'A {type(model).__name__} has no target branch, only the '
                 'online one: leave the branch out.')
-        return model.target.backbone, model.target.adapter
+        return model.target.backbone, model.target.neck, model.target.adapter
     if is_pretraining:
-        return model.backbone, model.adapter
+        return model.backbone, model.neck, model.adapter
     for name in HEADS:
         head = getattr(model, name, None)
         if hasattr(head, 'pixel_decoder'):
-            return model.backbone, Mask2FormerAdapter(head)
+            neck = model.neck if model.with_neck else nn.Identity()
+            return model.backbone, neck, find_adapter(head)(head)
     raise TypeError(
         f'A {type(model).__name__} has no pixel decoder under '
         f'{" or ".join(HEADS)}: give the config of a Mask-JEPA pretraining '
@@ -68,9 +72,9 @@ def encode_levels(model: nn.Module,
         coarse), 'F_1' to 'F_3' (the memory, coarse to fine) and 'F_last'
         (the mask features), each (B, C, h, w).
     """
-    backbone, adapter = find_encoder(model, branch)
+    backbone, neck, adapter = find_encoder(model, branch)
     stages = backbone(image)
-    mask_features, memory = adapter.encode(stages)
+    mask_features, memory = adapter.encode(neck(stages))
     levels = {f'c{index}': stage for index, stage in enumerate(stages, 1)}
     levels.update(
         {f'F_{index}': level for index, level in enumerate(memory, 1)})
@@ -112,8 +116,9 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
             model.init_weights()
         return model.eval()
     weights = load_checkpoint(checkpoint)['state_dict']
-    backbone, adapter = find_encoder(model)
-    needed = {id(value) for part in (backbone, adapter.head.pixel_decoder)
+    backbone, neck, adapter = find_encoder(model)
+    needed = {id(value)
+              for part in (backbone, neck, adapter.head.pixel_decoder)
               for value in part.state_dict(keep_vars=True).values()}
     own = model.state_dict(keep_vars=True)
     missing = [

@@ -11,11 +11,13 @@ ONLINE_HEAD = 'panoptic_head.'
 # Where the target's parts lie in the online branch.
 TARGET_PARTS = {
     'target.backbone.': 'backbone.',
+    'target.neck.': 'neck.',
     'target.pixel_decoder.': ONLINE_HEAD + 'pixel_decoder.'
 }
-# What can be exported on its own: the first prefix that fits.
+# What can be exported on its own: the first prefix that fits. A neck belongs
+# to its backbone.
 PARTS = dict(
-    backbone='backbone.',
+    backbone=('backbone.', 'neck.'),
     pixel_decoder=ONLINE_HEAD + 'pixel_decoder.',
     transformer_decoder=ONLINE_HEAD)
 LOWEST_SIGMA = 'random_queries.lowest_sigma'
@@ -174,8 +176,8 @@ def left_out_reason(key: str, state_dict: Dict[str, Tensor], branch: str,
         TARGET_PARTS.values() if branch == 'target' else TARGET_PARTS)
     if key.startswith(tuple(other_branch)):
         return OTHER_BRANCH[branch]
-    if (key == ONLINE_HEAD + 'query_feat.weight'
-            and state_dict[LOWEST_SIGMA] == 1):
+    is_untrained = state_dict[LOWEST_SIGMA] == 1
+    if is_untrained and key == learned_queries_key(state_dict):
         return UNTRAINED_QUERIES
     for prefix, reason in LEFT_OUT.items():
         if key.startswith(prefix):
@@ -185,6 +187,21 @@ def left_out_reason(key: str, state_dict: Dict[str, Tensor], branch: str,
             return None if part in parts else (
                 f'{part.replace("_", " ")}: --parts {part} takes it along')
     return None
+
+
+def learned_queries_key(state_dict: Dict[str, Tensor]) -> str:
+    """Name the learned queries that the query noise takes the place of.
+
+    Args:
+        state_dict (dict[str, Tensor]): The whole checkpoint.
+
+    Returns:
+        str: The contents of the queries; of MaskFormer, whose queries have
+        none, their positions.
+    """
+    contents = ONLINE_HEAD + 'query_feat.weight'
+    return (contents if contents in state_dict else ONLINE_HEAD +
+            'query_embed.weight')
 
 
 def left_out_reasons(export: Export) -> Counter:

@@ -32,7 +32,7 @@ class MatchingCheckpointHook(Hook):
             for name in model.adapter.class_modules)
         wanted = [
             key for key in own
-            if key.startswith(('backbone.', 'panoptic_head.'))
+            if key.startswith(('backbone.', 'neck.', 'panoptic_head.'))
             and not key.startswith(class_parts)
         ]
         wrong = [

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 PART_PREFIXES = {
     'backbone.': 'backbone',
+    'neck.': 'backbone',
     'panoptic_head.pixel_decoder.': 'pixel_decoder',
     'panoptic_head.': 'transformer_decoder',
     '': 'pretraining_parts'

@@ -1,4 +1,5 @@
-from .adapters import Mask2FormerAdapter
+from .adapters import (ADAPTERS, Mask2FormerAdapter, MaskClassifierAdapter,
+                       MaskFormerAdapter, find_adapter)
 from .block_masking import BlockMasking
 from .input_noise import InputNoise
 from .mask_jepa import MaskJEPA
@@ -13,8 +14,9 @@ from .step_random import StepRandom
 from .target_encoder import TargetEncoder
 
 __all__ = [
-    'BlockMasking', 'InputNoise', 'Mask2FormerAdapter', 'MaskJEPA',
-    'MaskTokens', 'PhotometricChange', 'PlaceCentering', 'Prototypes',
-    'QueryToMap', 'RandomQueries', 'ReconstructionHead', 'StepRandom',
-    'TargetEncoder'
+    'ADAPTERS', 'BlockMasking', 'InputNoise', 'Mask2FormerAdapter',
+    'MaskClassifierAdapter', 'MaskFormerAdapter', 'MaskJEPA', 'MaskTokens',
+    'PhotometricChange', 'PlaceCentering', 'Prototypes', 'QueryToMap',
+    'RandomQueries', 'ReconstructionHead', 'StepRandom', 'TargetEncoder',
+    'find_adapter'
 ]

@@ -1,6 +1,7 @@
 from typing import Dict, List, Optional, Tuple
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
@@ -41,9 +42,9 @@ class MaskJEPA(BasePretrainer):
     Args:
         backbone (dict): Config of the backbone, as in mmdet's detector.
         panoptic_head (dict): Config of the mask classification head, as in
-            mmdet's detector.
-        adapter (str): Registered class that reaches the head's parts.
-            Defaults to 'Mask2FormerAdapter'.
+            mmdet's detector; its family is one that :data:`ADAPTERS` knows.
+        neck (dict, optional): Config of the neck between the two, for a
+            backbone with maps of one size.
         photometric_change (dict): Arguments of :class:`PhotometricChange`.
             Defaults to dict(), for none.
         noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
@@ -78,7 +79,7 @@ class MaskJEPA(BasePretrainer):
         init_cfg (dict, optional): Initialisation config.
 
     Raises:
-        TypeError: If the adapter does not fit the head.
+        TypeError: If no adapter fits the head.
         ValueError: If a config value lies outside its range, or prototypes
             are to be learned by a head without matching of masks.
     """
@@ -86,7 +87,7 @@ class MaskJEPA(BasePretrainer):
     def __init__(self,
                  backbone: ConfigType,
                  panoptic_head: ConfigType,
-                 adapter: str = 'Mask2FormerAdapter',
+                 neck: OptConfigType = None,
                  photometric_change: ConfigType = dict(),
                  noise: ConfigType = dict(),
                  masking: ConfigType = dict(),
@@ -109,15 +110,15 @@ class MaskJEPA(BasePretrainer):
         super().__init__(
             data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck) if neck else nn.Identity()
         self.panoptic_head = MODELS.build(panoptic_head)
-        adapter_class = find_adapter(adapter, self.panoptic_head)
+        adapter_class = find_adapter(self.panoptic_head)
         self.adapter = adapter_class(self.panoptic_head)
         for name in self.adapter.class_modules:
             getattr(self.panoptic_head,
                     name).requires_grad_(prototypes is not None)
-        self.target = TargetEncoder(self.backbone,
-                                    self.panoptic_head.pixel_decoder,
-                                    adapter_class)
+        self.target = TargetEncoder(adapter_class, self.backbone, self.neck,
+                                    self.panoptic_head.pixel_decoder)
 
         channels = self.adapter.channels
         self.random = StepRandom(seed)
@@ -126,7 +127,7 @@ class MaskJEPA(BasePretrainer):
         if not denoising:
             self.noise.gamma = 1.0
         self.masking = BlockMasking(**masking)
-        self.mask_tokens = MaskTokens(self.adapter.num_levels, channels)
+        self.mask_tokens = MaskTokens(self.adapter.memory_channels)
         self.random_queries = RandomQueries(query_sigma)
         self.query_to_map = QueryToMap(channels, self.adapter.num_heads,
                                        auxiliary_self_attention)
@@ -165,8 +166,8 @@ class MaskJEPA(BasePretrainer):
         Args:
             momentum (float): Share of the target that stays, in [0, 1].
         """
-        self.target.update(self.backbone, self.panoptic_head.pixel_decoder,
-                           momentum)
+        self.target.update(self.backbone, self.neck,
+                           self.panoptic_head.pixel_decoder, momentum)
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
                               *args, **kwargs) -> None:
@@ -175,7 +176,7 @@ class MaskJEPA(BasePretrainer):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def encode(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        """Run the online encoder: backbone + pixel decoder.
+        """Run the online encoder: backbone, neck if any, pixel decoder.
 
         Args:
             image (Tensor): Normalised images, (B, 3, H, W).
@@ -184,7 +185,7 @@ class MaskJEPA(BasePretrainer):
             tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
             memory, coarse to fine, each (B, C, h_i, w_i).
         """
-        return self.adapter.encode(self.backbone(image))
+        return self.adapter.encode(self.neck(self.backbone(image)))
 
     def loss(self,
              inputs: Tensor,
@@ -220,7 +221,7 @@ class MaskJEPA(BasePretrainer):
                 step['logits_on_grid'])
         if self.loss_regularizer is not None:
             losses['loss_regularizer'] = self.loss_regularizer(
-                [step['mask_features'], *step['memory'][-2:]])
+                [step['mask_features'], *step['memory'][1:]])
 
         # 11. The head's own losses, with what recurs in the target as labels.
         if self.prototypes is not None:

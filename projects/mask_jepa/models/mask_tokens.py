@@ -17,21 +17,21 @@ class MaskTokens(BaseModule):
     mask tokens" (Fig. 3).
 
     Args:
-        num_levels (int): Number of memory levels.
-        channels (int): Channels of the memory.
+        channels (Sequence[int]): Channels C_i of each memory level.
     """
 
-    def __init__(self, num_levels: int, channels: int) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.empty(num_levels, channels))
-        nn.init.normal_(self.tokens, std=0.02)
+        self.tokens = nn.ParameterList(
+            nn.init.normal_(torch.empty(count), std=0.02)
+            for count in channels)
 
     def forward(self, memory: Sequence[Tensor],
                 hidden: Tensor) -> List[Tensor]:
         """Hide the same places at every level.
 
         Args:
-            memory (Sequence[Tensor]): F_1..F_L, each (B, C, h_i, w_i).
+            memory (Sequence[Tensor]): F_1..F_L, each (B, C_i, h_i, w_i).
             hidden (Tensor): True at hidden cells, bool (B, 1, h, w).
 
         Returns:

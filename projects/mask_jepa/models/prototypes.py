@@ -71,7 +71,7 @@ class Prototypes(BaseModule):
 
         Returns:
             list[:obj:`InstanceData`]: For each image ``labels`` (M, ) in
-            [0, K) and ``masks``, float (M, h, w).
+            [0, K) and ``masks`` (M, h, w), both int64, as from a data set.
         """
         target = target.float()
         if self.training:
@@ -124,7 +124,7 @@ class Prototypes(BaseModule):
 
     def _instances(self, masks: Tensor) -> InstanceData:
         labels = (masks.sum((1, 2)) >= self.min_places).nonzero().flatten()
-        return InstanceData(labels=labels, masks=masks[labels])
+        return InstanceData(labels=labels, masks=masks[labels].long())
 
 
 def segment(class_scores: Tensor, mask_logits: Tensor) -> Tensor:

@@ -6,9 +6,13 @@ import torch.nn as nn
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from .adapters import MaskClassifierAdapter
+
 # Where its parts lie in the online branch.
 ONLINE_PARTS = dict(
-    backbone='backbone.', pixel_decoder='panoptic_head.pixel_decoder.')
+    backbone='backbone.',
+    neck='neck.',
+    pixel_decoder='panoptic_head.pixel_decoder.')
 
 
 class TargetEncoder(BaseModule):
@@ -20,15 +24,18 @@ class TargetEncoder(BaseModule):
     batch statistics do not disturb the target.
 
     Args:
-        backbone (nn.Module): The online backbone, to be copied.
-        pixel_decoder (nn.Module): The online pixel decoder, to be copied.
         adapter_class (type): Adapter of the head's family.
+        backbone (nn.Module): The online backbone, to be copied.
+        neck (nn.Module): What follows it online, to be copied.
+        pixel_decoder (nn.Module): The online pixel decoder, to be copied.
     """
 
-    def __init__(self, backbone: nn.Module, pixel_decoder: nn.Module,
-                 adapter_class: Type) -> None:
+    def __init__(self, adapter_class: Type[MaskClassifierAdapter],
+                 backbone: nn.Module, neck: nn.Module,
+                 pixel_decoder: nn.Module) -> None:
         super().__init__()
         self.backbone = copy.deepcopy(backbone)
+        self.neck = copy.deepcopy(neck)
         self.pixel_decoder = copy.deepcopy(pixel_decoder)
         self.adapter = adapter_class(self)
         self.requires_grad_(False)
@@ -52,11 +59,11 @@ class TargetEncoder(BaseModule):
             tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
             memory, coarse to fine.
         """
-        return self.adapter.encode(self.backbone(image))
+        return self.adapter.encode(self.neck(self.backbone(image)))
 
     @torch.no_grad()
-    def update(self, backbone: nn.Module, pixel_decoder: nn.Module,
-               momentum: float) -> None:
+    def update(self, backbone: nn.Module, neck: nn.Module,
+               pixel_decoder: nn.Module, momentum: float) -> None:
         r"""Move towards the online weights.
 
         .. math:: \bar\theta \leftarrow \tau \bar\theta + (1 - \tau) \theta
@@ -66,18 +73,21 @@ class TargetEncoder(BaseModule):
 
         Args:
             backbone (nn.Module): The online backbone.
+            neck (nn.Module): The online neck.
             pixel_decoder (nn.Module): The online pixel decoder.
             momentum (float): :math:`\tau`, in [0, 1]; 0 copies.
 
         Raises:
             ValueError: If names or shapes differ.
         """
-        online = dict(backbone=backbone, pixel_decoder=pixel_decoder)
+        online = dict(
+            backbone=backbone, neck=neck, pixel_decoder=pixel_decoder)
         for part, source in online.items():
             target = getattr(self, part)
             own, other = _matched(part, dict(target.named_parameters()),
                                   dict(source.named_parameters()))
-            torch._foreach_lerp_(own, other, 1 - momentum)
+            if own:
+                torch._foreach_lerp_(own, other, 1 - momentum)
             own, other = _matched(part, dict(target.named_buffers()),
                                   dict(source.named_buffers()))
             for own_buffer, other_buffer in zip(own, other):

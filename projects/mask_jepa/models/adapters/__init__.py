@@ -1,0 +1,9 @@
+from .find_adapter import ADAPTERS, find_adapter
+from .mask2former_adapter import Mask2FormerAdapter
+from .mask_classifier_adapter import MaskClassifierAdapter
+from .maskformer_adapter import MaskFormerAdapter
+
+__all__ = [
+    'ADAPTERS', 'Mask2FormerAdapter', 'MaskClassifierAdapter',
+    'MaskFormerAdapter', 'find_adapter'
+]

@@ -1,0 +1,133 @@
+from abc import ABCMeta, abstractmethod
+from typing import Dict, List, Sequence, Tuple, Type
+
+import torch
+import torch.nn as nn
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+class MaskClassifierAdapter(metaclass=ABCMeta):
+    """Two verbs, :meth:`encode` and :meth:`decode`, over a head's parts.
+
+    A family of heads joins Mask-JEPA by a subclass, registered in
+    ``ADAPTERS``. An adapter holds no weights of its own and is no
+    ``nn.Module``, so no weight is stored twice.
+
+    Args:
+        head (nn.Module): Of :attr:`head_class`; or, where only
+            :meth:`encode` is called, any module with its ``pixel_decoder``.
+    """
+
+    # Whose ``forward`` the verbs follow.
+    head_class: Type[nn.Module]
+    # Parts of the head that know classes: they are not handed over, and
+    # without prototypes they are not trained.
+    class_modules = ('cls_embed', )
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head = head
+
+    @property
+    def channels(self) -> int:
+        """int: Channels of queries and mask features, C."""
+        return self.learned_queries.shape[1]
+
+    @property
+    def num_classes(self) -> int:
+        """int: Classes that the head tells apart, without "no object"."""
+        return self.head.num_classes
+
+    @property
+    @abstractmethod
+    def memory_channels(self) -> List[int]:
+        """list[int]: Channels of each memory level, coarse to fine."""
+
+    @property
+    @abstractmethod
+    def num_heads(self) -> int:
+        """int: Attention heads of the transformer decoder."""
+
+    @property
+    @abstractmethod
+    def learned_queries(self) -> Tensor:
+        """Tensor: Q_learned, (N, C)."""
+
+    @abstractmethod
+    def encode(self,
+               features: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+        """Run the pixel decoder.
+
+        Args:
+            features (Sequence[Tensor]): Maps of the backbone or the neck,
+                fine to coarse, each (B, C_i, h_i, w_i), of images without
+                padding.
+
+        Returns:
+            tuple[Tensor, list[Tensor]]:
+
+            - Mask features F_last, (B, C, H/4, W/4).
+            - Memory F_1..F_L, coarse to fine, each (B, C_i, h_i, w_i).
+        """
+
+    @abstractmethod
+    def decode(self, memory: Sequence[Tensor], mask_features: Tensor,
+               queries: Tensor) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        """Run the transformer decoder with given queries.
+
+        Args:
+            memory (Sequence[Tensor]): Coarse to fine, each
+                (B, C_i, h_i, w_i).
+            mask_features (Tensor): F_last, (B, C, h, w).
+            queries (Tensor): In place of the head's own, (B, N, C).
+
+        Returns:
+            tuple[Tensor, list[Tensor], list[Tensor]]:
+
+            - Query embeddings X, normalised as for the head's own
+              predictions, (B, N, C).
+            - Class scores of each layer, (B, N, K + 1).
+            - Mask logits of each layer, (B, N, h, w).
+        """
+
+    def require_mask_losses(self) -> None:
+        """Make sure that :meth:`mask_losses` can be called.
+
+        Raises:
+            ValueError: If the head was built without matching of masks.
+        """
+        if not self.head.train_cfg:
+            raise ValueError(
+                'model.prototypes are learned by the head\'s own losses, '
+                'which need model.panoptic_head.train_cfg: take the '
+                'train_cfg of a config of mmdet for this head, or set '
+                'model.prototypes=None.')
+
+    def mask_losses(self, class_scores: List[Tensor],
+                    mask_logits: List[Tensor],
+                    instances: List[InstanceData]) -> Dict[str, Tensor]:
+        """Take the head's own losses, as in training with labels.
+
+        In float32. A head that compares masks at points draws them from
+        torch's global generator.
+
+        Args:
+            class_scores (list[Tensor]): Of :meth:`decode`.
+            mask_logits (list[Tensor]): Of :meth:`decode`.
+            instances (list[:obj:`InstanceData`]): One for each image, with
+                ``labels`` and ``masks``, int64 (M, ) and (M, h, w).
+
+        Returns:
+            dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
+            the sum over the layers, with the weights of the head's config.
+        """
+        with torch.autocast(mask_logits[0].device.type, enabled=False):
+            losses = self.head.loss_by_feat(
+                [scores.float() for scores in class_scores],
+                [logits.float() for logits in mask_logits], instances,
+                [dict() for _ in instances])
+        totals: Dict[str, Tensor] = {}
+        for name, value in losses.items():
+            kind = name.rpartition('loss_')[2]
+            totals[kind] = totals.get(kind, 0) + value.sum()
+        return totals

@@ -1,0 +1,106 @@
+"""Every adapter against the stock heads that it is for."""
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from projects.mask_jepa.models import (Mask2FormerAdapter, MaskFormerAdapter,
+                                       find_adapter)
+
+
+@pytest.fixture
+def adapter(head):
+    return find_adapter(head)(head)
+
+
+def decode(adapter, features, queries=None):
+    """Run both verbs, by default with the learned queries."""
+    mask_features, memory = adapter.encode(features)
+    if queries is None:
+        queries = adapter.learned_queries.expand(2, -1, -1)
+    return adapter.decode(memory, mask_features, queries)
+
+
+def test_is_that_of_the_family(head):
+    expected = (
+        Mask2FormerAdapter
+        if 'Mask2Former' in type(head).__name__ else MaskFormerAdapter)
+    assert find_adapter(head) is expected
+
+
+def test_equals_the_stock_head(head, adapter, features, samples):
+    stock_scores, stock_masks = head(features, samples)
+    embeddings, scores, masks = decode(adapter, features)
+    assert len(scores) == len(stock_scores) == len(masks) > 1
+    for ours, stock in zip((*scores, *masks), (*stock_scores, *stock_masks)):
+        torch.testing.assert_close(ours, stock, rtol=0, atol=1e-6)
+    assert torch.equal(head.cls_embed(embeddings), scores[-1])
+
+
+def test_gradients_equal_those_of_the_stock_head(head, adapter, features,
+                                                 samples):
+
+    def gradients(masks):
+        head.zero_grad()
+        masks.square().mean().backward()
+        return {
+            name: parameter.grad.clone()
+            for name, parameter in head.named_parameters()
+            if parameter.grad is not None
+        }
+
+    stock = gradients(head(features, samples)[1][-1])
+    ours = gradients(decode(adapter, features)[2][-1])
+    assert ours.keys() == stock.keys()
+    for name in stock:
+        torch.testing.assert_close(ours[name], stock[name], msg=name)
+
+
+def test_mask_losses_are_those_of_training_with_labels(head, adapter,
+                                                       features, samples):
+    generator = torch.Generator().manual_seed(4)
+    truth = [
+        InstanceData(
+            labels=torch.tensor(labels),
+            masks=torch.rand(len(labels), 16, 16,
+                             generator=generator).round().long())
+        for labels in ([1, 3], [0, 2, 2])
+    ]
+    torch.manual_seed(5)
+    stock_scores, stock_masks = head(features, samples)
+    stock = head.loss_by_feat(stock_scores, stock_masks, truth,
+                              [dict(), dict()])
+    _, scores, masks = decode(adapter, features)
+    torch.manual_seed(5)
+    ours = adapter.mask_losses(scores, masks, truth)
+    assert ours.keys() == {'cls', 'mask', 'dice'}
+    for kind, value in ours.items():
+        parts = [
+            part.sum() for name, part in stock.items()
+            if name.endswith(f'loss_{kind}')
+        ]
+        assert len(parts) == len(stock_scores)
+        torch.testing.assert_close(value, sum(parts))
+
+
+def test_other_queries_give_other_masks(adapter, features):
+    queries = torch.randn(2, 10, adapter.channels)
+    assert not torch.allclose(
+        decode(adapter, features, queries)[2][-1],
+        decode(adapter, features)[2][-1])
+
+
+def test_numbers_of_the_head(head, adapter, features):
+    assert (adapter.channels, adapter.num_heads, adapter.num_classes) == (
+        32, 8, 5)
+    assert adapter.learned_queries.shape == (10, 32)
+    assert any(parameter is adapter.learned_queries
+               for parameter in head.parameters())
+    _, memory = adapter.encode(features)
+    assert adapter.memory_channels == [level.shape[1] for level in memory]
+
+
+def test_head_without_matching_is_named(head, adapter):
+    adapter.require_mask_losses()
+    head.train_cfg = None
+    with pytest.raises(ValueError, match='panoptic_head.train_cfg'):
+        adapter.require_mask_losses()

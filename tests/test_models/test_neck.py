@@ -1,0 +1,104 @@
+"""A plain ViT with the simple feature pyramid of mmseg as its neck."""
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+
+from projects.mask_jepa.evaluation import encode_levels
+from projects.mask_jepa.export import coverage_report, export_weights
+
+CHANNELS = 32
+SIZES = {'c1': 4, 'F_1': 2, 'F_2': 4, 'F_3': 8, 'F_last': 16}
+
+
+@pytest.fixture
+def parts(tiny_config):
+    from mmpretrain.models import VisionTransformer  # noqa: F401  (registers)
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    config = tiny_config({'model.panoptic_head.in_channels': [CHANNELS] * 4})
+    config.model.backbone = dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(
+            embed_dims=CHANNELS,
+            num_layers=4,
+            num_heads=4,
+            feedforward_channels=64),
+        img_size=64,
+        patch_size=16,
+        out_indices=(0, 1, 2, 3),
+        out_type='featmap')
+    config.model.neck = dict(
+        type='mmseg.Feature2Pyramid',
+        embed_dim=CHANNELS,
+        norm_cfg=dict(type='GN', num_groups=8))
+    return config.model
+
+
+@pytest.fixture
+def model(parts):
+    model = MODELS.build(parts)
+    model.init_weights()
+    return model
+
+
+def test_learns_and_its_target_follows(model, images):
+    before = {name: value.clone() for name, value in
+              model.state_dict().items() if '.upsample_' in name}
+    targets = {name for name in before if name.startswith('target.neck.')}
+    assert targets and len(targets) == len(before) // 2
+    for name in targets:
+        online = name.partition('.')[2]
+        assert torch.equal(before[name], before[online])
+    optimizer = torch.optim.SGD(model.neck.parameters(), lr=1.0)
+    total, _ = model.parse_losses(model(images, mode='loss'))
+    total.backward()
+    optimizer.step()
+    model.update_target(0.75)
+    for name in targets:
+        online = model.state_dict()[name.partition('.')[2]]
+        assert not torch.equal(online, before[name])
+        torch.testing.assert_close(model.state_dict()[name],
+                                   0.75 * before[name] + 0.25 * online)
+
+
+def test_target_of_equal_weights_is_equal(model, images):
+    model.eval()
+    online, target = model.encode(images), model.target(images)
+    assert torch.equal(online[0], target[0])
+    assert all(map(torch.equal, online[1], target[1]))
+
+
+@pytest.mark.parametrize('branch', ['online', 'target'])
+def test_levels_of_the_frozen_encoder(model, images, branch):
+    levels = encode_levels(model.eval(), images, branch)
+    assert {name: level.shape[-1] for name, level in levels.items()
+            if name in SIZES} == SIZES
+
+
+def test_stock_detector_takes_it_all(model, parts):
+    state = model.state_dict()
+    state['random_queries.lowest_sigma'].zero_()
+    export = export_weights(state, 'mmdet')
+    head = parts.panoptic_head.copy()
+    train_cfg = head.pop('train_cfg')
+    detector = MODELS.build(ConfigDict(
+        type='Mask2Former',
+        backbone=parts.backbone,
+        neck=parts.neck,
+        panoptic_head=head,
+        panoptic_fusion_head=dict(
+            type='MaskFormerFusionHead',
+            num_things_classes=head.num_things_classes,
+            num_stuff_classes=head.num_stuff_classes),
+        train_cfg=train_cfg,
+        test_cfg=dict()))
+    detector.load_state_dict(export.state_dict, strict=False)
+    report = coverage_report(detector, export.state_dict)
+    assert sum(module.equal for module in report) == len(export.state_dict)
+    assert 'neck.upsample_4x' in {module.module for module in report}
+    assert [module.module for module in report if module.other] == [
+        'panoptic_head.cls_embed']
+    encoder_alone = export_weights(state, 'mmdet', parts=['backbone'])
+    assert {name.split('.')[0] for name in encoder_alone.state_dict} == {
+        'backbone', 'neck'}
