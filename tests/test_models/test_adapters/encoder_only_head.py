@@ -87,6 +87,10 @@ class EncoderOnlyAdapter(MaskClassifierAdapter):
     head_class = EncoderOnlyHead
 
     @property
+    def in_channels(self) -> List[int]:
+        return [self.channels]
+
+    @property
     def memory_channels(self) -> List[int]:
         return [self.channels]
 

@@ -96,6 +96,7 @@ def test_numbers_of_the_head(head, adapter, features):
     assert any(parameter is adapter.learned_queries
                for parameter in head.parameters())
     _, memory = adapter.encode(features)
+    assert adapter.in_channels == [level.shape[1] for level in features]
     assert adapter.memory_channels == [level.shape[1] for level in memory]
 
 

@@ -19,6 +19,14 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
     head_class = Mask2FormerHead
 
     @property
+    def in_channels(self) -> List[int]:
+        """list[int]: Channels of the maps that :meth:`encode` takes."""
+        decoder = self.head.pixel_decoder
+        # Both lists begin with the coarsest map.
+        convolutions = [*decoder.input_convs, *decoder.lateral_convs]
+        return [each.conv.in_channels for each in convolutions[::-1]]
+
+    @property
     def memory_channels(self) -> List[int]:
         """list[int]: Channels of each memory level, coarse to fine."""
         return [self.channels] * self.head.num_transformer_feat_level
@@ -40,6 +48,7 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
         Deformable attention has no bfloat16 kernel in mmcv and overflows in
         float16, so it runs in float32 under mixed precision as well.
         """
+        self.require_maps(features)
         with torch.autocast(features[0].device.type, enabled=False):
             return self.head.pixel_decoder([f.float() for f in features])
 

@@ -40,6 +40,12 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
 
     @property
     @abstractmethod
+    def in_channels(self) -> List[int]:
+        """list[int]: Channels of the maps that :meth:`encode` takes, fine to
+        coarse."""
+
+    @property
+    @abstractmethod
     def memory_channels(self) -> List[int]:
         """list[int]: Channels of each memory level, coarse to fine."""
 
@@ -89,6 +95,23 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
             - Class scores of each layer, (B, N, K + 1).
             - Mask logits of each layer, (B, N, h, w).
         """
+
+    def require_maps(self, features: Sequence[Tensor]) -> None:
+        """Make sure that :meth:`encode` gets the maps that it takes.
+
+        Args:
+            features (Sequence[Tensor]): As for :meth:`encode`.
+
+        Raises:
+            ValueError: If number or channels of the maps are others.
+        """
+        found = [level.shape[1] for level in features]
+        if found != self.in_channels:
+            raise ValueError(
+                f'The backbone gives maps of {found} channels, but '
+                f'model.panoptic_head.in_channels is {self.in_channels}: set '
+                'it, or backbone.out_indices; a backbone with maps of one '
+                'size needs a model.neck, such as mmseg.Feature2Pyramid.')
 
     def require_mask_losses(self) -> None:
         """Make sure that :meth:`mask_losses` can be called.

@@ -25,6 +25,11 @@ class MaskFormerAdapter(MaskClassifierAdapter):
     head_class = MaskFormerHead
 
     @property
+    def in_channels(self) -> List[int]:
+        """list[int]: Channels of the maps that :meth:`encode` takes."""
+        return list(self.head.pixel_decoder.in_channels)
+
+    @property
     def memory_channels(self) -> List[int]:
         """list[int]: Channels of the one memory level."""
         pixel_decoder = self.head.pixel_decoder
@@ -46,6 +51,7 @@ class MaskFormerAdapter(MaskClassifierAdapter):
     def encode(self,
                features: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Run the pixel decoder: :meth:`MaskClassifierAdapter.encode`."""
+        self.require_maps(features)
         mask_features, memory = self.head.pixel_decoder(
             features, [NO_PADDING] * len(features[0]))
         return mask_features, [memory]

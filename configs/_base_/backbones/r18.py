@@ -1,0 +1,3 @@
+"""ResNet-18: batch norm frozen at ImageNet's, as in the stock ResNet-50."""
+r18 = dict(depth=18, init_cfg=dict(checkpoint='torchvision://resnet18'))
+r18_channels = [64, 128, 256, 512]

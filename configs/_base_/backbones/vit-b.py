@@ -1,0 +1,28 @@
+"""Plain ViT-B/16 of mmpretrain, with mmseg's simple feature pyramid.
+
+Layer norm, all trained; the pyramid, which is new, with group norm, since
+batches are small. No weight decay for the position embedding.
+"""
+vit_b = dict(
+    _delete_=True,
+    type='mmpretrain.VisionTransformer',
+    arch='base',
+    img_size=512,
+    patch_size=16,
+    out_indices=(2, 5, 8, 11),
+    out_type='featmap',
+    drop_path_rate=0.1)
+vit_b_in1k = dict(
+    type='Pretrained',
+    checkpoint='https://download.openmmlab.com/mmclassification/v0/vit/'
+    'vit-base-p16_pt-32xb128-mae_in1k_20220623-4c544545.pth',
+    prefix='backbone.')
+vit_b_neck = dict(
+    type='mmseg.Feature2Pyramid',
+    embed_dim=768,
+    norm_cfg=dict(type='GN', num_groups=32))
+vit_b_channels = [768] * 4
+vit_b_custom_keys = {
+    'backbone.pos_embed': dict(lr_mult=0.1, decay_mult=0.0),
+    'backbone.cls_token': dict(lr_mult=0.1, decay_mult=0.0),
+}

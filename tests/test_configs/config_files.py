@@ -1,0 +1,91 @@
+"""The configs of the repository, and what their names say."""
+import re
+from pathlib import Path
+
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+PRETRAINING = sorted(CONFIGS.glob('*.py'))
+FINETUNING = sorted(CONFIGS.glob('finetune/*/mask2former_*-pre_*.py'))
+TWINS = sorted(set(CONFIGS.glob('finetune/*/*.py')) - set(FINETUNING))
+FULL_SIZE = [path for path in FINETUNING if '_8xb2-' in path.name]
+STOCK = {
+    ('mmdet', 'r50', 'coco-panoptic'):
+    'mask2former_r50_8xb2-lsj-50e_coco-panoptic',
+    ('mmdet', 'r50', 'coco'):
+    'mask2former_r50_8xb2-lsj-50e_coco',
+    ('mmdet', 'swin-t', 'coco-panoptic'):
+    'mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic',
+    ('mmdet', 'swin-t', 'coco'):
+    'mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco',
+    ('mmseg', 'r50', 'ade20k-512x512'):
+    'mask2former_r50_8xb2-160k_ade20k-512x512',
+    ('mmseg', 'r50', 'cityscapes-512x1024'):
+    'mask2former_r50_8xb2-90k_cityscapes-512x1024',
+    ('mmseg', 'swin-t', 'ade20k-512x512'):
+    'mask2former_swin-t_8xb2-160k_ade20k-512x512',
+    ('mmseg', 'swin-t', 'cityscapes-512x1024'):
+    'mask2former_swin-t_8xb2-90k_cityscapes-512x1024',
+}
+# Type, a setting and the channels of the last map of each backbone.
+BACKBONES = {
+    'r18-tiny': ('ResNet', dict(depth=18, base_channels=32), 256),
+    'r18': ('ResNet', dict(depth=18), 512),
+    'r50': ('ResNet', dict(depth=50), 2048),
+    'r101': ('ResNet', dict(depth=101), 2048),
+    'swin-t': ('SwinTransformer',
+               dict(embed_dims=96, depths=[2, 2, 6, 2]), 768),
+    'swin-s': ('SwinTransformer',
+               dict(embed_dims=96, depths=[2, 2, 18, 2]), 768),
+    'swin-b': ('SwinTransformer',
+               dict(embed_dims=128, depths=[2, 2, 18, 2]), 1024),
+    'swin-l': ('SwinTransformer',
+               dict(embed_dims=192, depths=[2, 2, 18, 2]), 1536),
+    'convnext-t': ('mmpretrain.ConvNeXt', dict(arch='tiny'), 768),
+    'vit-b': ('mmpretrain.VisionTransformer', dict(arch='base'), 768),
+}
+
+
+def name(path):
+    """What a test is called after."""
+    return path.stem
+
+
+def load(path):
+    return Config.fromfile(str(path))
+
+
+def load_stock(library, backbone, task):
+    """The stock config of the same name; None if there is none."""
+    stem = STOCK.get((library, backbone, task))
+    return stem and Config.fromstring(
+        f"_base_ = '{library}::mask2former/{stem}.py'", file_format='.py')
+
+
+def parse_finetuning(path):
+    """Library, backbone and task that a name of a fine-tuning states."""
+    stem = re.sub('_(scratch|in1k)$', '', path.stem)
+    head, backbone, _, task = stem.split('_')
+    assert head == 'mask2former'
+    return path.parent.name, backbone.removesuffix('-mask-jepa-pre'), task
+
+
+def check_backbone(backbone, model):
+    """Whether a model has the backbone of that name."""
+    kind, settings, channels = BACKBONES[backbone]
+    assert model.backbone.type == kind
+    for key, value in settings.items():
+        assert model.backbone[key] == value, key
+    head = model.get('panoptic_head') or model.decode_head
+    assert head.in_channels[-1] == channels
+
+
+def plain(config):
+    """As plain containers, for comparison."""
+    if isinstance(config, Config):
+        config = config._cfg_dict
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return config

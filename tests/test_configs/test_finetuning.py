@@ -1,0 +1,181 @@
+"""Fine-tuning configs: the stock ones, but for where the weights come from."""
+import functools
+import re
+
+import pytest
+from config_files import (BACKBONES, CONFIGS, FINETUNING, FULL_SIZE, STOCK,
+                          TWINS, check_backbone, load, load_stock, name,
+                          parse_finetuning, plain)
+from mmdet.registry import MODELS as DET_MODELS
+from mmengine.registry import MODELS, init_default_scope
+
+from projects.mask_jepa.export import export_weights
+
+CLASSES = {
+    'coco': (80, 0),
+    'coco-panoptic': (80, 53),
+    'ade20k-instance': (100, 0),
+    'ade20k-panoptic': (100, 50),
+    'cityscapes-instance': (8, 0),
+    'ade20k-512x512': 150,
+    'cityscapes-512x1024': 19,
+}
+LIBRARY = {task: 'mmseg' if 'x' in task else 'mmdet' for task in CLASSES}
+STOCK_TASKS = {task for _, _, task in STOCK}
+
+
+def weights_from(config):
+    """Where the weights come from: taken out of the config."""
+    config = plain(config)
+    model = config['model']
+    return config, model.pop('init_cfg', None), model['backbone'].pop(
+        'init_cfg', None)
+
+
+def twin(path, kind):
+    stem = path.stem.replace('-mask-jepa-pre', '')
+    return path.with_name(f'{stem}_{kind}.py')
+
+
+def test_every_task_backbone_and_twin_is_there():
+    named = {parse_finetuning(path) for path in FULL_SIZE}
+    assert named == {(LIBRARY[task], backbone, task) for task in CLASSES
+                     for backbone in ('r50', 'swin-t', 'convnext-t')}
+    assert set(TWINS) == {twin(path, kind) for path in FULL_SIZE
+                          for kind in ('scratch', 'in1k')}
+
+
+@pytest.mark.parametrize('path', FINETUNING, ids=name)
+def test_needs_nothing_of_this_project(path):
+    config = load(path)
+    # Other imports are of the libraries.
+    imports = config.get('custom_imports', dict(imports=[]))['imports']
+    imports = [imports] if isinstance(imports, str) else imports
+    assert set(imports) <= {'mmdet.models', 'mmpretrain.models'}
+    assert 'projects' not in path.read_text() + config.pretty_text
+    assert 'MaskJEPA' not in config.pretty_text
+    library = path.parent.name
+    assert config.default_scope == library
+    init = config.model.init_cfg
+    assert init.type == 'Pretrained'
+    assert init.checkpoint.endswith(f'/mask_jepa_{library}.pth')
+    # A backbone of its own would only be downloaded and overwritten.
+    assert config.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
+def test_name_says_what_it_holds(path):
+    config = load(path)
+    library, backbone, task = parse_finetuning(path)
+    check_backbone(backbone, config.model)
+    pretraining = config.model.init_cfg.checkpoint.split('/')[1]
+    assert pretraining == f'mask_jepa_{backbone}_coco'
+    assert (CONFIGS / f'{pretraining}.py').exists()
+    if library == 'mmseg':
+        assert config.model.decode_head.num_classes == CLASSES[task]
+    else:
+        for part in ('panoptic_head', 'panoptic_fusion_head'):
+            assert (config.model[part].num_things_classes,
+                    config.model[part].num_stuff_classes) == CLASSES[task]
+        weights = config.model.panoptic_head.loss_cls.class_weight
+        assert len(weights) == sum(CLASSES[task]) + 1
+    roots = {config[f'{split}_dataloader'].dataset.data_root.lower()
+             for split in ('train', 'val', 'test')}
+    assert len(roots) == 1
+    dataset = task.split('-')[0].replace('20k', '')
+    assert dataset in roots.pop()
+    iters = re.search(r'-(\d+)k_', path.stem)
+    if iters:
+        assert config.train_cfg.max_iters == int(iters[1]) * 1000
+        schedulers = config.param_scheduler
+        schedulers = schedulers if isinstance(schedulers, list) else [
+            schedulers]
+        assert schedulers[-1].end == config.train_cfg.max_iters
+    assert config.train_dataloader.batch_size == 2
+
+
+@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
+def test_twins_differ_in_the_initial_weights_alone(path):
+    ours, init, backbone_init = weights_from(load(path))
+    assert init and not backbone_init
+    scratch, init, backbone_init = weights_from(load(twin(path, 'scratch')))
+    assert scratch == ours
+    assert not init and not backbone_init
+    in1k, init, backbone_init = weights_from(load(twin(path, 'in1k')))
+    assert in1k == ours
+    assert not init and backbone_init['type'] == 'Pretrained'
+
+
+@pytest.mark.parametrize('path', [
+    path for path in FULL_SIZE if parse_finetuning(path) in STOCK], ids=name)
+def test_is_the_stock_config(path):
+    """All but where the weights come from, in under 20 lines."""
+    assert len(path.read_text().splitlines()) < 20
+    stock = load_stock(*parse_finetuning(path))
+    assert weights_from(load(path))[0] == weights_from(stock)[0]
+    # One of the twins is the stock config itself.
+    assert plain(load(twin(path, 'in1k')).model) == {
+        'init_cfg': None, **plain(stock.model)}
+
+
+@pytest.mark.parametrize('path', [
+    path for path in FULL_SIZE if 'convnext-t' in path.name], ids=name)
+def test_convnext_differs_from_resnet_in_the_backbone_alone(path):
+    def rest(config):
+        config, _, _ = weights_from(config)
+        model = config['model']
+        model.pop('backbone')
+        (model.get('panoptic_head') or model['decode_head']).pop('in_channels')
+        for key in set(config) - {'model', 'train_dataloader', 'optim_wrapper',
+                                  'val_dataloader', 'val_evaluator',
+                                  'train_cfg', 'param_scheduler'}:
+            config.pop(key)
+        return config
+
+    r50 = path.with_name(path.name.replace('convnext-t', 'r50'))
+    assert rest(load(path)) == rest(load(r50))
+
+
+def shapes(config):
+    init_default_scope(config.default_scope)
+    config.model.backbone.init_cfg = None
+    config.model.init_cfg = None
+    model = MODELS.build(config.model)
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+@functools.lru_cache(maxsize=None)
+def export_shapes(pretraining, library):
+    """What a pretraining hands over."""
+    config = load(CONFIGS / f'{pretraining}.py')
+    init_default_scope('mmdet')
+    config.model.backbone.init_cfg = None
+    state = DET_MODELS.build(config.model).state_dict()
+    state['random_queries.lowest_sigma'].zero_()
+    weights = export_weights(state, library).state_dict
+    return {key: value.shape for key, value in weights.items()}
+
+
+@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
+def test_takes_every_exported_shape(path):
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    config = load(path)
+    library, backbone, task = parse_finetuning(path)
+    pretraining = config.model.init_cfg.checkpoint.split('/')[1]
+    exported = export_shapes(pretraining, library)
+    assert len(exported) > 200
+    ours = shapes(config)
+    missing = {key for key in exported if ours.get(key) != exported[key]}
+    assert missing == set()
+    # All that is left starts anew: it depends on the classes.
+    left = {key for key in ours if key not in exported}
+    assert all('cls_embed' in key or 'loss_cls' in key for key in left)
+    stock = load_stock(library, backbone, task)
+    if stock:
+        assert ours == shapes(stock)
+
+
+def test_backbones_of_the_pretrainings_are_all_known():
+    assert {path.stem.split('_')[2] for path in CONFIGS.glob('mask_jepa_*.py')
+            } == set(BACKBONES) - {'r18-tiny'}
