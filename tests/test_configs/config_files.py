@@ -8,7 +8,9 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
 FINETUNING = sorted(CONFIGS.glob('finetune/*/mask2former_*-pre_*.py'))
 TWINS = sorted(set(CONFIGS.glob('finetune/*/*.py')) - set(FINETUNING))
-FULL_SIZE = [path for path in FINETUNING if '_8xb2-' in path.name]
+FEW_LABELS = [path for path in FINETUNING if path.stem.endswith('_1-16')]
+FULL_SIZE = [path for path in FINETUNING
+             if '_8xb2-' in path.name and path not in FEW_LABELS]
 STOCK = {
     ('mmdet', 'r50', 'coco-panoptic'):
     'mask2former_r50_8xb2-lsj-50e_coco-panoptic',
@@ -64,7 +66,7 @@ def load_stock(library, backbone, task):
 
 def parse_finetuning(path):
     """Library, backbone and task that a name of a fine-tuning states."""
-    stem = re.sub('_(scratch|in1k)$', '', path.stem)
+    stem = re.sub('(_1-16)?(_scratch|_in1k)?$', '', path.stem)
     head, backbone, _, task = stem.split('_')
     assert head == 'mask2former'
     return path.parent.name, backbone.removesuffix('-mask-jepa-pre'), task

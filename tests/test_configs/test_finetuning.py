@@ -3,9 +3,9 @@ import functools
 import re
 
 import pytest
-from config_files import (BACKBONES, CONFIGS, FINETUNING, FULL_SIZE, STOCK,
-                          TWINS, check_backbone, load, load_stock, name,
-                          parse_finetuning, plain)
+from config_files import (BACKBONES, CONFIGS, FEW_LABELS, FINETUNING,
+                          FULL_SIZE, STOCK, TWINS, check_backbone, load,
+                          load_stock, name, parse_finetuning, plain)
 from mmdet.registry import MODELS as DET_MODELS
 from mmengine.registry import MODELS, init_default_scope
 
@@ -41,7 +41,9 @@ def test_every_task_backbone_and_twin_is_there():
     named = {parse_finetuning(path) for path in FULL_SIZE}
     assert named == {(LIBRARY[task], backbone, task) for task in CLASSES
                      for backbone in ('r50', 'swin-t', 'convnext-t')}
-    assert set(TWINS) == {twin(path, kind) for path in FULL_SIZE
+    assert {parse_finetuning(path) for path in FEW_LABELS} == {
+        key for key in STOCK if key[1] == 'r50'}
+    assert set(TWINS) == {twin(path, kind) for path in FULL_SIZE + FEW_LABELS
                           for kind in ('scratch', 'in1k')}
 
 
@@ -94,7 +96,30 @@ def test_name_says_what_it_holds(path):
     assert config.train_dataloader.batch_size == 2
 
 
-@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
+@pytest.mark.parametrize('path', FEW_LABELS, ids=name)
+def test_few_labels_differ_in_labels_and_length_alone(path):
+    few, whole = (plain(load(each)) for each in (
+        path, path.with_name(path.name.replace('_1-16', ''))))
+    assert path.read_text().count('make_subset.py') == 1
+    assert few['train_dataloader']['dataset'].pop('ann_file').endswith(
+        ('_1-16.json', '_1-16.txt'))
+    whole['train_dataloader']['dataset'].pop('ann_file', None)
+    share = few['train_cfg']['max_iters'] / whole['train_cfg']['max_iters']
+    assert share == pytest.approx(1 / 4, rel=1e-4)
+    ends = []
+    for config in (few, whole):
+        schedulers = config.pop('param_scheduler')
+        schedulers = schedulers if isinstance(schedulers, list) else [
+            schedulers]
+        ends.append([schedulers[-1]['end'],
+                     *schedulers[-1].get('milestones', [])])
+        for key in ('train_cfg', 'max_iters', 'dynamic_intervals'):
+            config.pop(key, None)
+    assert ends[0] == pytest.approx([end / 4 for end in ends[1]], rel=1e-4)
+    assert few == whole
+
+
+@pytest.mark.parametrize('path', FULL_SIZE + FEW_LABELS, ids=name)
 def test_twins_differ_in_the_initial_weights_alone(path):
     ours, init, backbone_init = weights_from(load(path))
     assert init and not backbone_init

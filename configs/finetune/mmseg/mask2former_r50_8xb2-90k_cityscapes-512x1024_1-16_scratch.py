@@ -1,0 +1,3 @@
+"""The same with no pretraining at all; nothing else differs."""
+_base_ = './mask2former_r50-mask-jepa-pre_8xb2-90k_cityscapes-512x1024_1-16.py'
+model = dict(init_cfg=None)
