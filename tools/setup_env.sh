@@ -335,6 +335,10 @@ install_project() {
     say '[4/4] Test tools and Mask-JEPA itself, some seconds'
     pip_install -r "$REQUIREMENTS/tests.txt" ||
         fail_with_log 'the test tools could not be installed.'
+    # Apart from the rest: mmpretrain does not bear transformers beside it.
+    pip_install --no-deps --upgrade --target "$VENV/frameworks" \
+        -r "$REQUIREMENTS/frameworks.txt" ||
+        fail_with_log 'transformers and timm could not be installed.'
     pip_install --no-deps --no-build-isolation --editable "$ROOT" ||
         fail_with_log 'Mask-JEPA could not be installed.'
     run_with_heartbeat "$VENV_PYTHON" -c \

@@ -1,10 +1,13 @@
-from .convert import (BRANCHES, PARTS, TARGET_LIBRARIES, Export,
+from .convert import (BRANCHES, HEAD_PREFIXES, PARTS, TARGET_LIBRARIES, Export,
                       export_weights, left_out_reasons)
 from .coverage import ModuleCoverage, coverage_report
 from .files import load_checkpoint, parts_left_out, save_export
+from .frameworks import FRAMEWORKS
+from .pretraining_config import pretraining_config
 
 __all__ = [
-    'BRANCHES', 'PARTS', 'TARGET_LIBRARIES', 'Export', 'ModuleCoverage',
-    'coverage_report', 'export_weights', 'left_out_reasons', 'load_checkpoint',
-    'parts_left_out', 'save_export'
+    'BRANCHES', 'FRAMEWORKS', 'HEAD_PREFIXES', 'PARTS', 'TARGET_LIBRARIES',
+    'Export', 'ModuleCoverage', 'coverage_report', 'export_weights',
+    'left_out_reasons', 'load_checkpoint', 'parts_left_out',
+    'pretraining_config', 'save_export'
 ]

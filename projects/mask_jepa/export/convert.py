@@ -3,8 +3,10 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from torch import Tensor
 
-# What each library calls the head of its Mask2Former.
+# What each library calls the head of its Mask2Former, ...
 TARGET_LIBRARIES = dict(mmdet='panoptic_head.', mmseg='decode_head.')
+# ... and mmdet that of Mask2Former for video instances.
+HEAD_PREFIXES = {**TARGET_LIBRARIES, 'mmdet-vis': 'track_head.'}
 BRANCHES = ('online', 'target')
 
 ONLINE_HEAD = 'panoptic_head.'
@@ -71,7 +73,7 @@ def export_weights(state_dict: Dict[str, Tensor],
     Args:
         state_dict (dict[str, Tensor]): Of a
             :class:`~projects.mask_jepa.models.MaskJEPA`.
-        library (str): 'mmdet' or 'mmseg'.
+        library (str): 'mmdet', 'mmseg', or 'mmdet-vis' for Mask2FormerVIS.
         branch (str): 'online' or 'target'. Defaults to 'online'.
         parts (Sequence[str]): Which of 'backbone', 'pixel_decoder' and
             'transformer_decoder', the last with all of the head that is not
@@ -109,9 +111,9 @@ def check_arguments(state_dict: Dict[str, Tensor], library: str, branch: str,
     Raises:
         ValueError: If an argument is none of those that are known.
     """
-    if library not in TARGET_LIBRARIES:
+    if library not in HEAD_PREFIXES:
         raise ValueError(f'The library must be one of '
-                         f'{", ".join(TARGET_LIBRARIES)}, but is {library}.')
+                         f'{", ".join(HEAD_PREFIXES)}, but is {library}.')
     if branch not in BRANCHES:
         raise ValueError(f'The branch must be one of {", ".join(BRANCHES)}, '
                          f'but is {branch}.')
@@ -155,7 +157,7 @@ def stock_name(key: str, library: str) -> str:
     """
     key = online_name(key)
     if key.startswith(ONLINE_HEAD):
-        return TARGET_LIBRARIES[library] + key[len(ONLINE_HEAD):]
+        return HEAD_PREFIXES[library] + key[len(ONLINE_HEAD):]
     return key
 
 

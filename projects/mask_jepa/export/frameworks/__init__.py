@@ -1,0 +1,17 @@
+from .backbone_alone import write_timm, write_torchvision
+from .detectron2 import detectron2_table, write_detectron2
+from .huggingface import huggingface_table, write_huggingface
+from .name_table import rename_to_ours, rename_to_theirs
+
+# What writes the weights for a framework, and the ending of its file.
+FRAMEWORKS = dict(
+    huggingface=(write_huggingface, ''),
+    detectron2=(write_detectron2, '.pth'),
+    timm=(write_timm, '.pth'),
+    torchvision=(write_torchvision, '.pth'))
+
+__all__ = [
+    'FRAMEWORKS', 'detectron2_table', 'huggingface_table', 'rename_to_ours',
+    'rename_to_theirs', 'write_detectron2', 'write_huggingface', 'write_timm',
+    'write_torchvision'
+]

@@ -1,0 +1,64 @@
+import io
+from collections import OrderedDict
+from typing import Dict, List
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.fileio import get_file_backend
+from torch import Tensor
+
+from ...utils import ATOMIC_LOCAL
+from .backbone_names import backbone_table
+from .mask2former_names import detectron2_mask2former
+from .name_table import Row, rename_to_theirs
+
+# Modules of Mask2Former's own code whose names have changed once. Without a
+# version they would take these names for the old ones.
+VERSIONED = ('sem_seg_head', 'sem_seg_head.predictor')
+
+
+def detectron2_table(model: ConfigDict) -> List[Row]:
+    """Choose the names of a model in Mask2Former's own code.
+
+    Args:
+        model (ConfigDict): The ``model`` of a pretraining's config.
+
+    Returns:
+        list[Row]: The table.
+
+    Raises:
+        ValueError: If that code has no such model.
+    """
+    head = model.panoptic_head.type.split('.')[-1]
+    if head != 'Mask2FormerHead' or model.get('neck'):
+        raise ValueError(
+            'For detectron2 there is the code of Mask2Former alone, without a '
+            f'neck: a {head} cannot be handed over.')
+    return [
+        *backbone_table('detectron2', model.backbone.type),
+        *detectron2_mask2former()
+    ]
+
+
+def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
+                     path: str) -> None:
+    """Write a file that detectron2's checkpointer loads.
+
+    It holds tensors and plain types only. The class predictor is not in it.
+
+    Args:
+        weights (dict[str, Tensor]): Named as in mmdet.
+        model (ConfigDict): The ``model`` of the pretraining's config.
+        path (str): Where to.
+
+    Raises:
+        ValueError: If Mask2Former's own code has no such model.
+    """
+    renamed = OrderedDict(rename_to_theirs(weights, detectron2_table(model)))
+    renamed._metadata = OrderedDict(
+        {name: dict(version=2)
+         for name in VERSIONED})
+    content = io.BytesIO()
+    torch.save(dict(model=renamed), content)
+    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend.put(content.getvalue(), path)

@@ -1,0 +1,205 @@
+import json
+import os.path as osp
+from typing import Any, Dict, List
+
+from mmengine.config import ConfigDict
+from mmengine.fileio import get_file_backend
+from safetensors.torch import save
+from torch import Tensor
+
+from ...utils import ATOMIC_LOCAL
+from .mask2former_names import huggingface_mask2former
+from .maskformer_names import huggingface_maskformer
+from .name_table import Row, rename_to_theirs
+from .resnet_names import huggingface_resnet
+from .swin_names import huggingface_swin
+
+STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
+BACKBONE = 'model.pixel_level_module.encoder.'
+
+
+def huggingface_table(model: ConfigDict) -> List[Row]:
+    """Choose the names of a model in transformers.
+
+    Args:
+        model (ConfigDict): The ``model`` of a pretraining's config.
+
+    Returns:
+        list[Row]: The table.
+
+    Raises:
+        ValueError: If transformers has no such model.
+    """
+    backbone, head = _families(model)
+    backbones = dict(
+        ResNet=huggingface_resnet, SwinTransformer=huggingface_swin)
+    heads = dict(
+        Mask2FormerHead=huggingface_mask2former,
+        MaskFormerHead=huggingface_maskformer)
+    return [*backbones[backbone](BACKBONE), *heads[head]()]
+
+
+def huggingface_config(model: ConfigDict,
+                       weights: Dict[str, Tensor]) -> Dict[str, Any]:
+    """Describe a model as transformers' config.json does.
+
+    Args:
+        model (ConfigDict): The ``model`` of a pretraining's config.
+        weights (dict[str, Tensor]): Named as in mmdet; their shapes say what
+            the config may leave to defaults.
+
+    Returns:
+        dict[str, Any]: Content of config.json.
+
+    Raises:
+        ValueError: If transformers has no such model.
+    """
+    backbone, head = _families(model)
+    backbones = dict(ResNet=_resnet_config, SwinTransformer=_swin_config)
+    heads = dict(
+        Mask2FormerHead=_mask2former_config, MaskFormerHead=_maskformer_config)
+    return dict(
+        torch_dtype='float32',
+        backbone_config=dict(
+            out_features=STAGES, **backbones[backbone](model.backbone)),
+        **heads[head](model.panoptic_head, weights))
+
+
+def image_processor_config(model: ConfigDict) -> Dict[str, Any]:
+    """Describe how images are prepared, as preprocessor_config.json does.
+
+    Args:
+        model (ConfigDict): The ``model`` of a pretraining's config.
+
+    Returns:
+        dict[str, Any]: Content of the file.
+    """
+    preprocessor = model.data_preprocessor
+    _, head = _families(model)
+    return dict(
+        image_processor_type=head.replace('Head', 'ImageProcessor'),
+        do_resize=True,
+        size=dict(shortest_edge=800, longest_edge=1333),
+        size_divisor=32,
+        do_rescale=True,
+        rescale_factor=1 / 255,
+        do_normalize=True,
+        image_mean=[value / 255 for value in preprocessor.mean],
+        image_std=[value / 255 for value in preprocessor.std],
+        ignore_index=255,
+        do_reduce_labels=False)
+
+
+def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
+                      folder: str) -> None:
+    """Write a folder that ``from_pretrained`` of transformers loads.
+
+    The class predictor is not in it, and begins anew there.
+
+    Args:
+        weights (dict[str, Tensor]): Named as in mmdet.
+        model (ConfigDict): The ``model`` of the pretraining's config.
+        folder (str): Where to.
+
+    Raises:
+        ValueError: If transformers has no such model.
+    """
+    config = huggingface_config(model, weights)
+    renamed = rename_to_theirs(weights, huggingface_table(model))
+    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend.put(
+        save(renamed, metadata=dict(format='pt')),
+        osp.join(folder, 'model.safetensors'))
+    for name, content in {
+            'config.json': config,
+            'preprocessor_config.json': image_processor_config(model)
+    }.items():
+        backend.put_text(
+            json.dumps(content, indent=2) + '\n', osp.join(folder, name))
+
+
+def _families(model: ConfigDict) -> List[str]:
+    """Name backbone and head without their library; refuse others."""
+    names = [model[part].type.split('.')[-1]
+             for part in ('backbone', 'panoptic_head')]
+    backbone, head = names
+    pixel_decoder = model.panoptic_head.pixel_decoder.type.split('.')[-1]
+    if (backbone not in ('ResNet', 'SwinTransformer') or model.get('neck')
+            or (head, pixel_decoder) not in
+        (('Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
+         ('MaskFormerHead', 'PixelDecoder'))):
+        neck = ' with a neck' if model.get('neck') else ''
+        raise ValueError(
+            f'transformers has no {head} with {pixel_decoder} on a {backbone}'
+            f'{neck}: it has Mask2Former with MSDeformAttnPixelDecoder, and '
+            'MaskFormer with PixelDecoder, on ResNet or SwinTransformer.')
+    return names
+
+
+def _resnet_config(backbone: ConfigDict) -> Dict[str, Any]:
+    blocks = {
+        18: ('basic', [2, 2, 2, 2]),
+        34: ('basic', [3, 4, 6, 3]),
+        50: ('bottleneck', [3, 4, 6, 3]),
+        101: ('bottleneck', [3, 4, 23, 3]),
+        152: ('bottleneck', [3, 8, 36, 3]),
+    }
+    layer_type, depths = blocks[backbone.depth]
+    width = backbone.get('base_channels', 64)
+    expansion = 4 if layer_type == 'bottleneck' else 1
+    return dict(
+        model_type='resnet',
+        layer_type=layer_type,
+        depths=depths,
+        embedding_size=backbone.get('stem_channels') or width,
+        hidden_sizes=[width * expansion * 2**stage for stage in range(4)])
+
+
+def _swin_config(backbone: ConfigDict) -> Dict[str, Any]:
+    return dict(
+        model_type='swin',
+        image_size=backbone.get('pretrain_img_size', 224),
+        embed_dim=backbone.embed_dims,
+        depths=list(backbone.depths),
+        num_heads=list(backbone.num_heads),
+        window_size=backbone.window_size,
+        mlp_ratio=backbone.get('mlp_ratio', 4),
+        drop_path_rate=backbone.get('drop_path_rate', 0.1))
+
+
+def _mask2former_config(head: ConfigDict,
+                        weights: Dict[str, Tensor]) -> Dict[str, Any]:
+    encoder = head.pixel_decoder.encoder
+    decoder = head.transformer_decoder
+    return dict(
+        architectures=['Mask2FormerForUniversalSegmentation'],
+        model_type='mask2former',
+        feature_size=head.feat_channels,
+        mask_feature_size=head.out_channels,
+        hidden_dim=head.feat_channels,
+        num_queries=head.num_queries,
+        num_attention_heads=decoder.layer_cfg.cross_attn_cfg.num_heads,
+        encoder_layers=encoder.num_layers,
+        encoder_feedforward_dim=encoder.layer_cfg.ffn_cfg.feedforward_channels,
+        # transformers counts the prediction before the first layer as well.
+        decoder_layers=decoder.num_layers + 1,
+        dim_feedforward=decoder.layer_cfg.ffn_cfg.feedforward_channels,
+        dropout=0.0)
+
+
+def _maskformer_config(head: ConfigDict,
+                       weights: Dict[str, Tensor]) -> Dict[str, Any]:
+    decoder = head.transformer_decoder
+    return dict(
+        architectures=['MaskFormerForInstanceSegmentation'],
+        model_type='maskformer',
+        fpn_feature_size=head.feat_channels,
+        mask_feature_size=head.out_channels,
+        decoder_config=dict(
+            model_type='detr',
+            d_model=head.feat_channels,
+            num_queries=head.num_queries,
+            decoder_layers=decoder.num_layers,
+            decoder_attention_heads=decoder.layer_cfg.cross_attn_cfg.num_heads,
+            decoder_ffn_dim=decoder.layer_cfg.ffn_cfg.feedforward_channels,
+            dropout=decoder.layer_cfg.ffn_cfg.get('ffn_drop', 0.0)))
