@@ -6,8 +6,20 @@ from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
-FINETUNING = sorted(CONFIGS.glob('finetune/*/mask2former_*-pre_*.py'))
-TWINS = sorted(set(CONFIGS.glob('finetune/*/*.py')) - set(FINETUNING))
+# Of the heads that have no twins: what they start from.
+OTHER_HEADS = {
+    'mmdet/maskformer_r50-mask-jepa-pre_ms-16xb1-75e_coco':
+    ('mask_jepa_r50_coco_maskformer', 'mmdet'),
+    'mmseg/maskformer_r50-d32-mask-jepa-pre_8xb2-160k_ade20k-512x512':
+    ('mask_jepa_r50_ade20k_maskformer', 'mmseg'),
+    'mmdet/mask2former_r50-mask-jepa-pre_8xb2-8e_youtubevis2021':
+    ('mask_jepa_r50_coco', 'mmdet-vis'),
+}
+OTHERS = [CONFIGS / 'finetune' / f'{stem}.py' for stem in OTHER_HEADS]
+FINETUNING = sorted(
+    set(CONFIGS.glob('finetune/*/*-pre_*.py')) - set(OTHERS))
+TWINS = sorted(
+    set(CONFIGS.glob('finetune/*/*.py')) - {*FINETUNING, *OTHERS})
 FEW_LABELS = [path for path in FINETUNING if path.stem.endswith('_1-16')]
 FULL_SIZE = [path for path in FINETUNING
              if '_8xb2-' in path.name and path not in FEW_LABELS]

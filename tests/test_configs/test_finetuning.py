@@ -4,9 +4,11 @@ import re
 
 import pytest
 from config_files import (BACKBONES, CONFIGS, FEW_LABELS, FINETUNING,
-                          FULL_SIZE, STOCK, TWINS, check_backbone, load,
-                          load_stock, name, parse_finetuning, plain)
+                          FULL_SIZE, OTHER_HEADS, OTHERS, STOCK, TWINS,
+                          check_backbone, load, load_stock, name,
+                          parse_finetuning, plain)
 from mmdet.registry import MODELS as DET_MODELS
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from projects.mask_jepa.export import export_weights
@@ -181,14 +183,8 @@ def export_shapes(pretraining, library):
     return {key: value.shape for key, value in weights.items()}
 
 
-@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
-def test_takes_every_exported_shape(path):
-    from mmseg.utils import register_all_modules
-    register_all_modules(init_default_scope=False)
-    config = load(path)
-    library, backbone, task = parse_finetuning(path)
-    pretraining = config.model.init_cfg.checkpoint.split('/')[1]
-    exported = export_shapes(pretraining, library)
+def check_shapes(config, exported):
+    """Whether a model takes all that is exported; what else it has."""
     assert len(exported) > 200
     ours = shapes(config)
     missing = {key for key in exported if ours.get(key) != exported[key]}
@@ -196,6 +192,17 @@ def test_takes_every_exported_shape(path):
     # All that is left starts anew: it depends on the classes.
     left = {key for key in ours if key not in exported}
     assert all('cls_embed' in key or 'loss_cls' in key for key in left)
+    return ours
+
+
+@pytest.mark.parametrize('path', FULL_SIZE, ids=name)
+def test_takes_every_exported_shape(path):
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    config = load(path)
+    library, backbone, task = parse_finetuning(path)
+    pretraining = config.model.init_cfg.checkpoint.split('/')[1]
+    ours = check_shapes(config, export_shapes(pretraining, library))
     stock = load_stock(library, backbone, task)
     if stock:
         assert ours == shapes(stock)
@@ -204,3 +211,23 @@ def test_takes_every_exported_shape(path):
 def test_backbones_of_the_pretrainings_are_all_known():
     assert {path.stem.split('_')[2] for path in CONFIGS.glob('mask_jepa_*.py')
             } == set(BACKBONES) - {'r18-tiny'}
+
+
+@pytest.mark.parametrize('path', OTHERS, ids=name)
+def test_other_heads_are_the_stock_ones_and_take_every_shape(path):
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    library = path.parent.name
+    pretraining, target = OTHER_HEADS[f'{library}/{path.stem}']
+    config = load(path)
+    folder = path.stem.split('_')[0] + (
+        '_vis' if target == 'mmdet-vis' else '')
+    stem = path.stem.replace('-mask-jepa-pre', '')
+    stock = Config.fromstring(
+        f"_base_ = '{library}::{folder}/{stem}.py'", file_format='.py')
+    ours, init, backbone_init = weights_from(config)
+    assert ours == weights_from(stock)[0]
+    assert not backbone_init
+    assert init['checkpoint'] == (
+        f'work_dirs/{pretraining}/mask_jepa_{target}.pth')
+    check_shapes(config, export_shapes(pretraining, target))

@@ -140,3 +140,29 @@ def test_keeps_the_stock_network(backbone):
             stock.model.data_preprocessor[key])
     assert plain(config.optim_wrapper.paramwise_cfg) == plain(
         stock.optim_wrapper.paramwise_cfg)
+
+
+@pytest.mark.parametrize('name, reference', [
+    ('mask_jepa_r50_coco_maskformer',
+     'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py'),
+    ('mask_jepa_r50_ade20k_maskformer',
+     'mmseg::maskformer/maskformer_r50-d32_8xb2-160k_ade20k-512x512.py'),
+])
+def test_keeps_the_stock_maskformer(name, reference):
+    stock = plain(Config.fromstring(f'_base_ = {reference!r}',
+                                    file_format='.py').model)
+    ours = plain(load(CONFIGS / f'{name}.py').model.panoptic_head)
+    head = stock.get('decode_head') or dict(
+        stock['panoptic_head'], train_cfg=stock['train_cfg'])
+    assert ours.pop('type') in (head['type'], f'mmseg.{head["type"]}')
+    assert {**ours, 'type': head['type']} == without_scope(head)
+
+
+def without_scope(config):
+    """Without the key that inheriting from a library leaves."""
+    if isinstance(config, dict):
+        return {key: without_scope(value) for key, value in config.items()
+                if key != '_scope_'}
+    if isinstance(config, list):
+        return [without_scope(value) for value in config]
+    return config

@@ -150,7 +150,7 @@ def test_other_weights_are_refused_in_one_sentence(state, missing):
 
 
 def test_wrong_library_and_branch_are_named(model):
-    with pytest.raises(ValueError, match='mmdet, mmseg, mmdet-vis, but is detectron'):
+    with pytest.raises(ValueError, match='mmdet-vis, but is detectron'):
         export_weights(model.state_dict(), 'detectron')
     with pytest.raises(ValueError, match='online, target, but is teacher'):
         export_weights(model.state_dict(), 'mmdet', 'teacher')
