@@ -2,12 +2,15 @@ from .convert import (BRANCHES, HEAD_PREFIXES, PARTS, TARGET_LIBRARIES, Export,
                       export_weights, left_out_reasons)
 from .coverage import ModuleCoverage, coverage_report
 from .files import load_checkpoint, parts_left_out, save_export
+from .foreign_files import load_foreign_weights
 from .frameworks import FRAMEWORKS
+from .import_weights import SOURCES, import_weights
 from .pretraining_config import pretraining_config
 
 __all__ = [
     'BRANCHES', 'FRAMEWORKS', 'HEAD_PREFIXES', 'PARTS', 'TARGET_LIBRARIES',
-    'Export', 'ModuleCoverage', 'coverage_report', 'export_weights',
-    'left_out_reasons', 'load_checkpoint', 'parts_left_out',
-    'pretraining_config', 'save_export'
+    'SOURCES', 'Export', 'ModuleCoverage', 'coverage_report', 'export_weights',
+    'import_weights', 'left_out_reasons', 'load_checkpoint',
+    'load_foreign_weights', 'parts_left_out', 'pretraining_config',
+    'save_export'
 ]

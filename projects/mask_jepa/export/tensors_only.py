@@ -2,9 +2,13 @@ import pickle
 from types import SimpleNamespace
 from typing import Any
 
-# What tensors and state dicts are made of.
+# What tensors, arrays and state dicts are made of.
 TENSOR_PARTS = {
     ('collections', 'OrderedDict'),
+    ('numpy', 'dtype'),
+    ('numpy', 'ndarray'),
+    ('numpy._core.multiarray', '_reconstruct'),
+    ('numpy.core.multiarray', '_reconstruct'),
     ('torch', 'Size'),
     ('torch._utils', '_rebuild_parameter'),
     ('torch._utils', '_rebuild_tensor_v2'),
@@ -37,7 +41,7 @@ class Nothing:
 
 
 class TensorsOnlyUnpickler(pickle.Unpickler):
-    """Builds tensors and plain containers, and imports nothing else."""
+    """Builds tensors, arrays and plain containers; imports nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Find what a tensor is made of.

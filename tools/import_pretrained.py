@@ -1,0 +1,90 @@
+"""Start Mask-JEPA from a trained Mask2Former, for images of another domain.
+
+    import_pretrained.py WEIGHTS --from huggingface --config CONFIG
+    train.py CONFIG --init mask_jepa_init.pth
+
+WEIGHTS is a checkpoint of mmdet or mmseg, a folder of Hugging Face, or a file
+of Mask2Former's own code (detectron2); CONFIG the pretraining of the same
+architecture. Exit status 1 unless every weight of backbone, neck, pixel
+decoder and transformer decoder is found.
+"""
+import argparse
+import io
+import os.path as osp
+import sys
+
+# `projects` is found beside this folder, also without an installation.
+sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+import torch
+from mmengine.fileio import get_file_backend
+from mmengine.registry import MODELS, init_default_scope
+
+from projects.mask_jepa.export import (SOURCES, import_weights,
+                                       load_foreign_weights)
+from projects.mask_jepa.utils import ATOMIC_LOCAL, load_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('weights', metavar='WEIGHTS')
+    parser.add_argument(
+        '--from',
+        dest='source',
+        required=True,
+        choices=SOURCES,
+        help='what wrote them')
+    parser.add_argument(
+        '--config', required=True, help='of the pretraining that starts')
+    parser.add_argument('--out', default='mask_jepa_init.pth')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Import."""
+    args = parse_args()
+    try:
+        config = load_config(args.config)
+        weights = load_foreign_weights(args.weights)
+        ours, left = import_weights(weights, args.source, config.model)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error))
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    wanted = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith(('backbone.', 'neck.', 'panoptic_head.'))
+        and not name.startswith('panoptic_head.cls_embed.')
+    }
+    wrong = [
+        name for name, value in wanted.items()
+        if not name.endswith('num_batches_tracked') and
+        (name not in ours or ours[name].shape != value.shape)
+    ]
+    if wrong:
+        raise SystemExit(
+            f'{args.weights} does not fit {args.config}: {len(wrong)} of '
+            f'{len(wanted)} tensors are missing or have another shape, '
+            f'{wrong[0]} for example.')
+    # Counters that some libraries do not keep begin at zero.
+    state = {name: ours.get(name, value) for name, value in wanted.items()}
+    content = io.BytesIO()
+    torch.save(
+        dict(
+            state_dict=state,
+            meta=dict(source=f'{args.weights} ({args.source})')), content)
+    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend.put(content.getvalue(), args.out)
+    print(f'Wrote {len(state)} tensors to {args.out}, for tools/train.py '
+          f'{args.config} --init.')
+    if left:
+        print(f'Left behind: {len(left)} tensors, such as {left[0]}.')
+
+
+if __name__ == '__main__':
+    main()
