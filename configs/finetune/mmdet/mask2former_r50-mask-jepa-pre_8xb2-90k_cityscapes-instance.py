@@ -6,7 +6,7 @@ of Mask2Former's paper.
 _base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
 
 data_root = 'data/cityscapes/'
-image_size = (512, 1024)
+width, height = 1024, 512
 num_things_classes = 8
 num_stuff_classes = 0
 
@@ -19,7 +19,7 @@ model = dict(
     data_preprocessor=dict(batch_augments=[
         dict(
             type='BatchFixedSizePad',
-            size=image_size,
+            size=(height, width),
             img_pad_value=0,
             pad_mask=True,
             mask_pad_value=0,
@@ -47,7 +47,7 @@ train_pipeline = [
         keep_ratio=True),
     dict(
         type='RandomCrop',
-        crop_size=image_size,
+        crop_size=(width, height),
         crop_type='absolute',
         recompute_bbox=True,
         allow_negative_crop=True),

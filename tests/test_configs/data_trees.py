@@ -1,0 +1,116 @@
+"""A few images of every data set, in its own layout."""
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = (96, 64)  # width, height
+SPLITS = dict(train=2, val=1)
+
+
+def picture(path, seed):
+    """A little like a photograph: coarse blobs and noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+    fine = rng.normal(0, 8, (SIZE[1], SIZE[0], 3))
+    blobs = np.asarray(coarse.resize(SIZE, Image.BILINEAR), float) + fine
+    Image.fromarray(blobs.clip(0, 255).astype(np.uint8)).save(path)
+
+
+def label_map(path, labels):
+    """Vertical stripes of some labels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stripes = np.repeat(np.array(labels, np.uint8), SIZE[0] // len(labels))
+    Image.fromarray(np.tile(stripes, (SIZE[1], 1))).save(path)
+
+
+def instances(names, categories):
+    """COCO's form: two boxes in each image."""
+    images = [dict(id=index + 1, file_name=name, width=SIZE[0],
+                   height=SIZE[1]) for index, name in enumerate(names)]
+    annotations = []
+    for image in images:
+        for index, category in enumerate((1, len(categories))):
+            left = 8 + 40 * index
+            annotations.append(dict(
+                id=len(annotations) + 1, image_id=image['id'],
+                category_id=category, iscrowd=0, area=32 * 32,
+                bbox=[left, 16, 32, 32],
+                segmentation=[[left, 16, left + 32, 16, left + 32, 48, left,
+                               48]]))
+    return dict(images=images, annotations=annotations, categories=[
+        dict(id=index + 1, name=name)
+        for index, name in enumerate(categories)])
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def write_ade20k(data):
+    from mmdet.datasets import ADE20KInstanceDataset
+    roots = data / 'ade/ADEChallengeData2016', data / 'ADEChallengeData2016'
+    folders = dict(train='training', val='validation')
+    for split, count in SPLITS.items():
+        names = [f'ADE_{split}_{index + 1:08d}' for index in range(count)]
+        for root in roots:
+            for index, name in enumerate(names):
+                picture(root / 'images' / folders[split] / f'{name}.jpg',
+                        index)
+                label_map(root / 'annotations' / folders[split] /
+                          f'{name}.png', [0, 1, 13, 150])
+        write_json(
+            roots[1] / f'ade20k_instance_{split}.json',
+            instances([f'{name}.jpg' for name in names],
+                      ADE20KInstanceDataset.METAINFO['classes']))
+
+
+def write_cityscapes(data):
+    from mmdet.datasets import CityscapesDataset
+    root = data / 'cityscapes'
+    for split, count in SPLITS.items():
+        names = [f'aachen/aachen_{index:06d}_000019' for index in
+                 range(count)]
+        for index, name in enumerate(names):
+            picture(root / 'leftImg8bit' / split / f'{name}_leftImg8bit.png',
+                    index)
+            label_map(root / 'gtFine' / split /
+                      f'{name}_gtFine_labelTrainIds.png', [0, 10, 18, 255])
+        write_json(
+            root / 'annotations' /
+            f'instancesonly_filtered_gtFine_{split}.json',
+            instances([f'{name}_leftImg8bit.png' for name in names],
+                      CityscapesDataset.METAINFO['classes']))
+
+
+def write_coco(data):
+    from mmdet.datasets import CocoDataset
+    for split, count in SPLITS.items():
+        names = [f'{index:012d}.jpg' for index in range(count)]
+        for index, name in enumerate(names):
+            picture(data / 'coco' / f'{split}2017' / name, index)
+        write_json(
+            data / 'coco/annotations' / f'instances_{split}2017.json',
+            instances(names, CocoDataset.METAINFO['classes']))
+
+
+def write_unlabelled(data):
+    for split, count in SPLITS.items():
+        for index in range(count):
+            picture(data / 'imagenet' / split / 'n01440764' /
+                    f'n01440764_{index}.JPEG', index)
+            picture(data / 'my_images' / split / f'{index}.png', index)
+
+
+def write_trees(data: Path, real_coco: Path) -> None:
+    """Write all; of COCO, real images where they are."""
+    write_ade20k(data)
+    write_cityscapes(data)
+    write_unlabelled(data)
+    if real_coco.is_dir():
+        (data / 'coco').symlink_to(real_coco.resolve())
+    else:
+        write_coco(data)
