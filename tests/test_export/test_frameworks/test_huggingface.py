@@ -26,9 +26,14 @@ def masks(model, image):
                                                queries)[2][-1]
 
 
-@pytest.mark.parametrize('name', ['r50', 'swin-t'])
-def test_gives_the_same_masks(build, run_apart, tmp_path, name):
-    config, model, weights = build(f'mask_jepa_{name}_coco')
+@pytest.mark.parametrize('name, options, kind', [
+    ('r50_coco', {}, 'Mask2Former'),
+    ('swin-t_coco', {}, 'Mask2Former'),
+    ('r50_coco_maskformer', PLAIN_PIXEL_DECODER, 'MaskFormer'),
+])
+def test_gives_the_same_masks(build, run_apart, tmp_path, name, options,
+                              kind):
+    config, model, weights = build(f'mask_jepa_{name}', options)
     folder = str(tmp_path / 'folder')
     write_huggingface(weights, config, folder)
     image = torch.randn(1, 3, 64, 96,
@@ -48,12 +53,12 @@ def test_gives_the_same_masks(build, run_apart, tmp_path, name):
             if not each.endswith('relative_position_index')] == []
     assert theirs['mismatched'] == []
     assert theirs['dtype'] == 'torch.float32'
-    assert theirs['processor'].startswith('Mask2FormerImageProcessor')
+    assert theirs['processor'].startswith(kind + 'Image')
     assert theirs['mean'] == pytest.approx([0.485, 0.456, 0.406])
 
 
 def test_other_architecture_is_refused(build, tmp_path):
     config, _, weights = build('mask_jepa_convnext-t_coco')
-    with pytest.raises(ValueError, match='no Mask2FormerHead .* ConvNeXt'):
+    with pytest.raises(ValueError, match='has no ConvNeXt, .* has ResNet'):
         write_huggingface(weights, config, str(tmp_path))
     assert not list(tmp_path.iterdir())

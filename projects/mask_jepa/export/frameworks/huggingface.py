@@ -1,6 +1,6 @@
 import json
 import os.path as osp
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from mmengine.config import ConfigDict
 from mmengine.fileio import get_file_backend
@@ -16,6 +16,10 @@ from .swin_names import huggingface_swin
 
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
 BACKBONE = 'model.pixel_level_module.encoder.'
+# Backbone, head and pixel decoder of what transformers has too.
+KNOWN = (('ResNet', 'Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
+         ('SwinTransformer', 'Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
+         ('ResNet', 'MaskFormerHead', 'PixelDecoder'))
 
 
 def huggingface_table(model: ConfigDict) -> List[Row]:
@@ -39,14 +43,11 @@ def huggingface_table(model: ConfigDict) -> List[Row]:
     return [*backbones[backbone](BACKBONE), *heads[head]()]
 
 
-def huggingface_config(model: ConfigDict,
-                       weights: Dict[str, Tensor]) -> Dict[str, Any]:
+def huggingface_config(model: ConfigDict) -> Dict[str, Any]:
     """Describe a model as transformers' config.json does.
 
     Args:
         model (ConfigDict): The ``model`` of a pretraining's config.
-        weights (dict[str, Tensor]): Named as in mmdet; their shapes say what
-            the config may leave to defaults.
 
     Returns:
         dict[str, Any]: Content of config.json.
@@ -62,7 +63,7 @@ def huggingface_config(model: ConfigDict,
         torch_dtype='float32',
         backbone_config=dict(
             out_features=STAGES, **backbones[backbone](model.backbone)),
-        **heads[head](model.panoptic_head, weights))
+        **heads[head](model.panoptic_head))
 
 
 def image_processor_config(model: ConfigDict) -> Dict[str, Any]:
@@ -104,7 +105,7 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
     Raises:
         ValueError: If transformers has no such model.
     """
-    config = huggingface_config(model, weights)
+    config = huggingface_config(model)
     renamed = rename_to_theirs(weights, huggingface_table(model))
     backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
     backend.put(
@@ -118,22 +119,19 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
             json.dumps(content, indent=2) + '\n', osp.join(folder, name))
 
 
-def _families(model: ConfigDict) -> List[str]:
+def _families(model: ConfigDict) -> Tuple[str, str]:
     """Name backbone and head without their library; refuse others."""
-    names = [model[part].type.split('.')[-1]
-             for part in ('backbone', 'panoptic_head')]
-    backbone, head = names
-    pixel_decoder = model.panoptic_head.pixel_decoder.type.split('.')[-1]
-    if (backbone not in ('ResNet', 'SwinTransformer') or model.get('neck')
-            or (head, pixel_decoder) not in
-        (('Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
-         ('MaskFormerHead', 'PixelDecoder'))):
-        neck = ' with a neck' if model.get('neck') else ''
+    head = model.panoptic_head
+    names = tuple(
+        config.type.split('.')[-1]
+        for config in (model.backbone, head, head.pixel_decoder))
+    if names not in KNOWN or model.get('neck'):
+        known = '; '.join(', '.join(each) for each in KNOWN)
         raise ValueError(
-            f'transformers has no {head} with {pixel_decoder} on a {backbone}'
-            f'{neck}: it has Mask2Former with MSDeformAttnPixelDecoder, and '
-            'MaskFormer with PixelDecoder, on ResNet or SwinTransformer.')
-    return names
+            f'transformers has no {", ".join(names)}'
+            f'{" with a neck" if model.get("neck") else ""}: of these '
+            f'architectures it has {known}.')
+    return names[:2]
 
 
 def _resnet_config(backbone: ConfigDict) -> Dict[str, Any]:
@@ -167,8 +165,7 @@ def _swin_config(backbone: ConfigDict) -> Dict[str, Any]:
         drop_path_rate=backbone.get('drop_path_rate', 0.1))
 
 
-def _mask2former_config(head: ConfigDict,
-                        weights: Dict[str, Tensor]) -> Dict[str, Any]:
+def _mask2former_config(head: ConfigDict) -> Dict[str, Any]:
     encoder = head.pixel_decoder.encoder
     decoder = head.transformer_decoder
     return dict(
@@ -187,8 +184,7 @@ def _mask2former_config(head: ConfigDict,
         dropout=0.0)
 
 
-def _maskformer_config(head: ConfigDict,
-                       weights: Dict[str, Tensor]) -> Dict[str, Any]:
+def _maskformer_config(head: ConfigDict) -> Dict[str, Any]:
     decoder = head.transformer_decoder
     return dict(
         architectures=['MaskFormerForInstanceSegmentation'],
