@@ -131,8 +131,14 @@ custom_hooks = [
     # Paper: the target is an EMA; ours: tau from 0.996 to 1 along a cosine.
     dict(type='EMATargetHook', begin_momentum=0.996, end_momentum=1.0),
     # schedule='constant' is the paper's random query. Falling to 0 trains the
-    # learned queries as well (ours).
-    dict(type='QueryNoiseHook', schedule='cosine', start=1.0, end=0.0),
+    # learned queries as well; after a third, so that for the rest each query
+    # keeps its own content, as downstream (ours).
+    dict(
+        type='QueryNoiseHook',
+        schedule='cosine',
+        start=1.0,
+        end=0.0,
+        end_iter=1 / 3),
     # Signs of collapse, beside the losses; a verdict at the end.
     dict(type='FeatureHealthHook', interval=250),
     dict(type='MonitoringCostHook', interval=250),

@@ -38,6 +38,11 @@ def test_between_two_iterations(schedule):
     assert found == pytest.approx([0.8, 0.8, 0.5, 0.2, 0.2])
 
 
+def test_end_as_a_share_of_the_training():
+    assert sigmas([0, 10, 20, 40], max_iters=60, schedule='linear',
+                  end_iter=1 / 3) == pytest.approx([1, 0.5, 0, 0])
+
+
 def test_rising_schedule():
     assert sigmas([0, 50, 100], schedule='linear', start=0,
                   end=1) == pytest.approx([0, 0.5, 1])
@@ -48,6 +53,7 @@ def test_rising_schedule():
     (dict(start=1.2), 'start .* 1.2'),
     (dict(end=-0.1), 'end .* -0.1'),
     (dict(begin_iter=10, end_iter=10), 'end_iter=10 .* begin_iter=10'),
+    (dict(end_iter=-1), 'end_iter=-1 .* begin_iter=0'),
 ])
 def test_wrong_option_is_named(options, named):
     with pytest.raises(ValueError, match=named):
@@ -65,7 +71,8 @@ def test_model_follows_the_schedule_in_a_real_run(make_runner):
     runner = make_runner({
         'train_cfg.max_iters': 4,
         'QueryNoiseHook.schedule': 'linear',
-        'QueryNoiseHook.end': 0.2
+        'QueryNoiseHook.end': 0.2,
+        'QueryNoiseHook.end_iter': None
     }, hooks=[(Watch(), 'LOWEST')])
     runner.train()
     assert seen == pytest.approx([1.0, 0.8, 0.6, 0.4])

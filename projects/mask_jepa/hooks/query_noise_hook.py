@@ -1,5 +1,5 @@
 import math
-from typing import Optional
+from typing import Union
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
@@ -25,7 +25,8 @@ class QueryNoiseHook(Hook):
         end (float): :math:`\sigma` at ``end_iter``, in [0, 1].
             Defaults to 0.0.
         begin_iter (int): Where the change begins. Defaults to 0.
-        end_iter (int, optional): Where it ends; None is the end of training.
+        end_iter (int | float, optional): Where it ends; a share of the
+            training if below 1; None is the end of training.
             Defaults to None.
 
     Raises:
@@ -37,7 +38,7 @@ class QueryNoiseHook(Hook):
                  start: float = 1.0,
                  end: float = 0.0,
                  begin_iter: int = 0,
-                 end_iter: Optional[int] = None) -> None:
+                 end_iter: Union[int, float, None] = None) -> None:
         if schedule not in ('constant', 'linear', 'cosine'):
             raise ValueError(
                 'QueryNoiseHook.schedule must be "constant", "linear" or '
@@ -46,7 +47,8 @@ class QueryNoiseHook(Hook):
             if not 0 <= value <= 1:
                 raise ValueError(f'QueryNoiseHook.{name} must lie in [0, 1], '
                                  f'but is {value}.')
-        if end_iter is not None and end_iter <= begin_iter:
+        if end_iter is not None and not (0 < end_iter < 1
+                                         or end_iter > begin_iter):
             raise ValueError(
                 f'QueryNoiseHook.end_iter={end_iter} must lie after '
                 f'begin_iter={begin_iter}.')
@@ -69,6 +71,8 @@ class QueryNoiseHook(Hook):
         if self.schedule == 'constant':
             return self.start
         end_iter = max_iters if self.end_iter is None else self.end_iter
+        if end_iter < 1:
+            end_iter = end_iter * max_iters
         length = max(end_iter - self.begin_iter, 1)
         progress = min(max((iteration - self.begin_iter) / length, 0.0), 1.0)
         if self.schedule == 'cosine':
