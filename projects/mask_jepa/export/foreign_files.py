@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .files import load_checkpoint
-from .tensors_only import TensorsOnlyUnpickler
+from .tensors_only import ArraysOnlyUnpickler
 
 
 def load_foreign_weights(path: str) -> Dict[str, Tensor]:
@@ -62,7 +62,7 @@ def _load_pickle(path: str) -> Dict[str, Tensor]:
     """Load what detectron2 publishes: numpy arrays in a pickle."""
     try:
         with open(path, 'rb') as file:
-            content = TensorsOnlyUnpickler(file, encoding='latin1').load()
+            content = ArraysOnlyUnpickler(file, encoding='latin1').load()
     except (pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f'{path} is no pickle of arrays.') from error
     content = content.get('model', content)

@@ -2,16 +2,19 @@ import pickle
 from types import SimpleNamespace
 from typing import Any
 
-# What tensors, arrays and state dicts are made of.
+# What tensors and state dicts are made of.
 TENSOR_PARTS = {
     ('collections', 'OrderedDict'),
+    ('torch', 'Size'),
+    ('torch._utils', '_rebuild_parameter'),
+    ('torch._utils', '_rebuild_tensor_v2'),
+}
+# What arrays are made of.
+ARRAY_PARTS = {
     ('numpy', 'dtype'),
     ('numpy', 'ndarray'),
     ('numpy._core.multiarray', '_reconstruct'),
     ('numpy.core.multiarray', '_reconstruct'),
-    ('torch', 'Size'),
-    ('torch._utils', '_rebuild_parameter'),
-    ('torch._utils', '_rebuild_tensor_v2'),
 }
 
 
@@ -41,7 +44,9 @@ class Nothing:
 
 
 class TensorsOnlyUnpickler(pickle.Unpickler):
-    """Builds tensors, arrays and plain containers; imports nothing else."""
+    """Builds tensors and plain containers, and imports nothing else."""
+
+    parts = TENSOR_PARTS
 
     def find_class(self, module: str, name: str) -> Any:
         """Find what a tensor is made of.
@@ -54,9 +59,15 @@ class TensorsOnlyUnpickler(pickle.Unpickler):
             Any: The object, or :class:`Nothing`.
         """
         is_dtype = module == 'torch' and name.endswith('Storage')
-        if is_dtype or (module, name) in TENSOR_PARTS:
+        if is_dtype or (module, name) in self.parts:
             return super().find_class(module, name)
         return Nothing
+
+
+class ArraysOnlyUnpickler(TensorsOnlyUnpickler):
+    """Builds arrays and plain containers, and imports nothing else."""
+
+    parts = ARRAY_PARTS
 
 
 # What torch.load takes for pickle. Checkpoints of mmengine 0.10's own hook
