@@ -1,45 +1,14 @@
-"""Swin-B, as in the stock config.
-
-Layer norm, all trained; no weight decay for norms and position biases.
-"""
-depths = [2, 2, 18, 2]
+"""Swin-B, as in the stock config; see swin-t.py."""
+_base_ = './swin-s.py'
 swin_b = dict(
-    _delete_=True,
-    type='SwinTransformer',
+    _base_.swin_s,
     pretrain_img_size=384,
     embed_dims=128,
-    depths=depths,
     num_heads=[4, 8, 16, 32],
-    window_size=12,
-    mlp_ratio=4,
-    qkv_bias=True,
-    qk_scale=None,
-    drop_rate=0.,
-    attn_drop_rate=0.,
-    drop_path_rate=0.3,
-    patch_norm=True,
-    out_indices=(0, 1, 2, 3),
-    with_cp=False,
-    convert_weights=True,
-    frozen_stages=-1)
+    window_size=12)
 swin_b_in1k = dict(
     type='Pretrained',
     checkpoint='https://github.com/SwinTransformer/storage/releases/'
     'download/v1.0.0/swin_base_patch4_window12_384.pth')
 swin_b_channels = [128, 256, 512, 1024]
-no_decay = dict(lr_mult=0.1, decay_mult=0.0)
-swin_b_custom_keys = {
-    'backbone.patch_embed.norm': no_decay,
-    'backbone.norm': no_decay,
-    'absolute_pos_embed': no_decay,
-    'relative_position_bias_table': no_decay,
-    **{
-        f'backbone.stages.{stage}.blocks.{block}.norm': no_decay
-        for stage, depth in enumerate(depths)
-        for block in range(depth)
-    },
-    **{
-        f'backbone.stages.{stage}.downsample.norm': no_decay
-        for stage in range(len(depths) - 1)
-    }
-}
+swin_b_custom_keys = _base_.swin_s_custom_keys

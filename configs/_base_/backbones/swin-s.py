@@ -1,44 +1,15 @@
-"""Swin-S, as in the stock config.
-
-Layer norm, all trained; no weight decay for norms and position biases.
-"""
-depths = [2, 2, 18, 2]
-swin_s = dict(
-    _delete_=True,
-    type='SwinTransformer',
-    embed_dims=96,
-    depths=depths,
-    num_heads=[3, 6, 12, 24],
-    window_size=7,
-    mlp_ratio=4,
-    qkv_bias=True,
-    qk_scale=None,
-    drop_rate=0.,
-    attn_drop_rate=0.,
-    drop_path_rate=0.3,
-    patch_norm=True,
-    out_indices=(0, 1, 2, 3),
-    with_cp=False,
-    convert_weights=True,
-    frozen_stages=-1)
+"""Swin-S, as in the stock config; see swin-t.py."""
+_base_ = './swin-t.py'
+swin_s = dict(_base_.swin_t, depths=[2, 2, 18, 2])
 swin_s_in1k = dict(
     type='Pretrained',
     checkpoint='https://github.com/SwinTransformer/storage/releases/'
     'download/v1.0.0/swin_small_patch4_window7_224.pth')
-swin_s_channels = [96, 192, 384, 768]
-no_decay = dict(lr_mult=0.1, decay_mult=0.0)
+swin_s_channels = _base_.swin_t_channels
 swin_s_custom_keys = {
-    'backbone.patch_embed.norm': no_decay,
-    'backbone.norm': no_decay,
-    'absolute_pos_embed': no_decay,
-    'relative_position_bias_table': no_decay,
+    **_base_.swin_t_custom_keys,
     **{
-        f'backbone.stages.{stage}.blocks.{block}.norm': no_decay
-        for stage, depth in enumerate(depths)
-        for block in range(depth)
-    },
-    **{
-        f'backbone.stages.{stage}.downsample.norm': no_decay
-        for stage in range(len(depths) - 1)
+        f'backbone.stages.2.blocks.{block}.norm': _base_.no_decay
+        for block in range(6, 18)
     }
 }
