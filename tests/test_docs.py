@@ -75,6 +75,12 @@ def test_page_on_health_names_every_rule_and_value(root, tiny_model, images):
         assert ('below' if rule.relation == '<' else 'above') in row
 
 
+def test_every_pretraining_config_is_listed(root):
+    text = (root / 'projects/mask_jepa/README.md').read_text()
+    listed = set(re.findall(r'^\| (mask_jepa_\S+) \|', text, re.MULTILINE))
+    assert listed == {path.stem for path in (root / 'configs').glob('*.py')}
+
+
 def test_metafile_names_existing_configs(root):
     import yaml
     metafile = yaml.safe_load(
