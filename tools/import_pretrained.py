@@ -9,16 +9,14 @@ architecture. Exit status 1 unless every weight of backbone, neck, pixel
 decoder and transformer decoder is found.
 """
 import argparse
-import io
 import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-import torch
-from mmengine.fileio import get_file_backend
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import save_checkpoint
 
 from projects.mask_jepa.export import (SOURCES, import_weights,
                                        load_foreign_weights)
@@ -73,13 +71,12 @@ def main() -> None:
             f'{wrong[0]} for example.')
     # Counters that some libraries do not keep begin at zero.
     state = {name: ours.get(name, value) for name, value in wanted.items()}
-    content = io.BytesIO()
-    torch.save(
+    save_checkpoint(
         dict(
             state_dict=state,
-            meta=dict(source=f'{args.weights} ({args.source})')), content)
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put(content.getvalue(), args.out)
+            meta=dict(source=f'{args.weights} ({args.source})')),
+        args.out,
+        backend_args=dict(backend=ATOMIC_LOCAL))
     print(f'Wrote {len(state)} tensors to {args.out}, for tools/train.py '
           f'{args.config} --init.')
     if left:

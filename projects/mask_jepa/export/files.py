@@ -1,10 +1,9 @@
-import io
 import os.path as osp
 import pickle
 from typing import List
 
 import torch
-from mmengine.fileio import get_file_backend
+from mmengine.runner import save_checkpoint
 
 from ..utils import ATOMIC_LOCAL
 from ..version import __version__
@@ -80,8 +79,7 @@ def save_export(export: Export, path: str, library: str, branch: str,
         branch (str): 'online' or 'target'.
         source (str): Where the weights come from, for the record.
     """
-    content = io.BytesIO()
-    torch.save(
+    save_checkpoint(
         dict(
             state_dict=export.state_dict,
             meta=dict(
@@ -89,6 +87,6 @@ def save_export(export: Export, path: str, library: str, branch: str,
                 library=library,
                 branch=branch,
                 parts=list(export.parts),
-                source=source)), content)
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put(content.getvalue(), path)
+                source=source)),
+        path,
+        backend_args=dict(backend=ATOMIC_LOCAL))

@@ -1,10 +1,8 @@
-import io
 from functools import partial
 from typing import Dict
 
-import torch
 from mmengine.config import ConfigDict
-from mmengine.fileio import get_file_backend
+from mmengine.runner import save_checkpoint
 from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
@@ -31,10 +29,10 @@ def write_backbone(framework: str, weights: Dict[str, Tensor],
         name: value
         for name, value in weights.items() if name.startswith('backbone.')
     }
-    content = io.BytesIO()
-    torch.save(rename_to_theirs(backbone, table), content)
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put(content.getvalue(), path)
+    save_checkpoint(
+        rename_to_theirs(backbone, table),
+        path,
+        backend_args=dict(backend=ATOMIC_LOCAL))
 
 
 write_timm = partial(write_backbone, 'timm')

@@ -1,10 +1,8 @@
-import io
 from collections import OrderedDict
 from typing import Dict, List
 
-import torch
 from mmengine.config import ConfigDict
-from mmengine.fileio import get_file_backend
+from mmengine.runner import save_checkpoint
 from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
@@ -58,7 +56,5 @@ def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
     renamed._metadata = OrderedDict(
         {name: dict(version=2)
          for name in VERSIONED})
-    content = io.BytesIO()
-    torch.save(dict(model=renamed), content)
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put(content.getvalue(), path)
+    save_checkpoint(
+        dict(model=renamed), path, backend_args=dict(backend=ATOMIC_LOCAL))
