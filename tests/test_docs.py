@@ -79,13 +79,3 @@ def test_every_pretraining_config_is_listed(root):
     text = (root / 'projects/mask_jepa/README.md').read_text()
     listed = set(re.findall(r'^\| (mask_jepa_\S+) \|', text, re.MULTILINE))
     assert listed == {path.stem for path in (root / 'configs').glob('*.py')}
-
-
-def test_metafile_names_existing_configs(root):
-    import yaml
-    metafile = yaml.safe_load(
-        (root / 'projects/mask_jepa/metafile.yml').read_text())
-    for model in metafile['Models']:
-        assert (root / model['Config']).exists()
-        for name in model['Downstream']:
-            assert list((root / 'configs/finetune').glob(f'*/{name}.py')), name

@@ -335,6 +335,8 @@ install_project() {
     say '[4/4] Test tools and Mask-JEPA itself, some seconds'
     pip_install -r "$REQUIREMENTS/tests.txt" ||
         fail_with_log 'the test tools could not be installed.'
+    pip_install --no-deps -r "$REQUIREMENTS/mim.txt" ||
+        fail_with_log 'mim could not be installed.'
     # Apart from the rest: mmpretrain does not bear transformers beside it.
     pip_install --no-deps --upgrade --target "$VENV/frameworks" \
         -r "$REQUIREMENTS/frameworks.txt" ||

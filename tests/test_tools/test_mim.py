@@ -1,0 +1,95 @@
+"""OpenMMLab's package manager finds and runs what the wheel holds."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PRETRAINING = 'mask_jepa_r18_tiny.py'
+FINETUNING = 'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py'
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory, root):
+    """The package as `pip install .` lays it out, not a link to the clone."""
+    source = tmp_path_factory.mktemp('source') / 'clone'
+    # A build writes into the folder that it builds.
+    shutil.copytree(
+        root, source, ignore=shutil.ignore_patterns('.*', 'work_dirs', 'data'))
+    site = tmp_path_factory.mktemp('site')
+    subprocess.run([
+        sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
+        '--no-build-isolation', '--disable-pip-version-check', '--target',
+        site, source
+    ],
+                   check=True)
+    return site
+
+
+@pytest.fixture(scope='module')
+def mim(installed, tmp_path_factory):
+    """Run mim far from the clone; return its output."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+
+    def run(*arguments):
+        result = subprocess.run(
+            [sys.executable, '-m', 'mim', *map(str, arguments)],
+            cwd=folder,
+            env={
+                **os.environ, 'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': str(installed),
+                'MASK_JEPA_DATA': str(folder / 'scenes'),
+                # Of stock mmseg's own checkpoints, which are not plain.
+                'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1'
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True)
+        assert not result.returncode, result.stdout[-4000:]
+        return result.stdout
+
+    run.folder = folder
+    return run
+
+
+def test_search_finds_every_config_where_it_lies(mim, installed, root):
+    mim('search', 'mask-jepa', '--json', 'found.json')
+    columns = json.loads((mim.folder / 'found.json').read_text())
+    configs = columns['config']
+    assert set(configs) == {
+        path.stem
+        for pattern in ('*.py', 'finetune/*/*.py')
+        for path in (root / 'configs').glob(pattern)
+    }
+    for name, config in configs.items():
+        assert Path(config).stem == name
+        in_the_wheel = installed / 'projects/.mim' / config
+        assert in_the_wheel.read_text() == (root / config).read_text()
+
+
+@pytest.mark.slow
+def test_pretrains_hands_over_and_finetunes(mim, installed, root):
+    subprocess.run([
+        sys.executable, root / 'tools/misc/generate_scenes.py',
+        mim.folder / 'scenes', '--num-train', '4', '--num-val', '2'
+    ],
+                   check=True)
+    short = ['--gpus', 0, '--cfg-options', 'train_cfg.max_iters=1',
+             'default_hooks.checkpoint.interval=1']
+    mim('train', 'mask-jepa', PRETRAINING, '--work-dir', 'pretrained', *short,
+        'train_dataloader.batch_size=2', 'val_dataloader=None',
+        'val_evaluator=None', 'val_cfg=None',
+        'default_hooks.checkpoint.save_best=None')
+    output = mim('test', 'mask-jepa', PRETRAINING, '--checkpoint',
+                 'pretrained/iter_1.pth', '--gpus', 0)
+    assert 'pretrain/prediction_error' in output
+
+    config = next(installed.rglob(FINETUNING))
+    mim('train', 'mmsegmentation', config, '--work-dir', 'finetuned', *short,
+        'model.init_cfg.checkpoint=pretrained/mask_jepa_mmseg.pth')
+    output = mim('test', 'mmsegmentation', config, '--checkpoint',
+                 'finetuned/iter_1.pth', '--gpus', 0)
+    assert 'mIoU' in output
