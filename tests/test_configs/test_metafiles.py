@@ -51,8 +51,7 @@ def test_entry_holds_what_the_config_says(name):
     gpus = int((re.search(r'_(?:ms-)?(\d+)xb', name) or [0, '8'])[1])
     if name == 'mask_jepa_r18_tiny':
         gpus = 1
-    assert metadata[
-        'Batch Size'] == gpus * config.train_dataloader.batch_size
+    assert metadata['Batch Size'] == gpus * config.train_dataloader.batch_size
     if name.startswith('mask_jepa_'):
         assert [
             metadata['Parameters (M)'], metadata['FLOPs (G)'],

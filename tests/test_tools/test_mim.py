@@ -39,7 +39,8 @@ def mim(installed, tmp_path_factory):
             [sys.executable, '-m', 'mim', *map(str, arguments)],
             cwd=folder,
             env={
-                **os.environ, 'OMP_NUM_THREADS': '1',
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
                 'PYTHONPATH': str(installed),
                 'MASK_JEPA_DATA': str(folder / 'scenes'),
                 # Of stock mmseg's own checkpoints, which are not plain.
@@ -77,8 +78,10 @@ def test_pretrains_hands_over_and_finetunes(mim, installed, root):
         mim.folder / 'scenes', '--num-train', '4', '--num-val', '2'
     ],
                    check=True)
-    short = ['--gpus', 0, '--cfg-options', 'train_cfg.max_iters=1',
-             'default_hooks.checkpoint.interval=1']
+    short = [
+        '--gpus', 0, '--cfg-options', 'train_cfg.max_iters=1',
+        'default_hooks.checkpoint.interval=1'
+    ]
     mim('train', 'mask-jepa', PRETRAINING, '--work-dir', 'pretrained', *short,
         'train_dataloader.batch_size=2', 'val_dataloader=None',
         'val_evaluator=None', 'val_cfg=None',
