@@ -66,16 +66,19 @@ def shrink_network(base_config):
         for key in ('num_things_classes', 'num_stuff_classes', 'loss_cls',
                     'train_cfg', 'type', 'loss_mask', 'loss_dice'):
             head.pop(key, None)
+        position = head.pop('positional_encoding')
         model = config.model
         model.init_cfg = None
-        own = model.panoptic_head if library == 'mmdet' else model.decode_head
+        own = model.get('track_head') or model.get(
+            'panoptic_head') or model.decode_head
         for key, value in head.items():
             own[key] = ConfigDict(value) if isinstance(value, dict) else value
-        if library == 'mmdet':
-            model.test_cfg.max_per_image = 50  # Ten queries give no more.
-        else:
+        own.positional_encoding.num_feats = position.num_feats
+        if library == 'mmseg':
             own.pixel_decoder.type = 'mmdet.MSDeformAttnPixelDecoder'
-        points = model.train_cfg if library == 'mmdet' else own.train_cfg
+        if 'test_cfg' in model and 'max_per_image' in model.test_cfg:
+            model.test_cfg.max_per_image = 50  # Ten queries give no more.
+        points = own.get('train_cfg') or model.train_cfg
         points.num_points = 64
         model.backbone.update(small.backbone)
         model.backbone.init_cfg = None

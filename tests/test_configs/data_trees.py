@@ -97,6 +97,30 @@ def write_coco(data):
             instances(names, CocoDataset.METAINFO['classes']))
 
 
+def write_youtube_vis(data):
+    """Videos of three frames, in the form of mmdet's converter."""
+    from mmdet.datasets import YouTubeVISDataset
+    YouTubeVISDataset.set_dataset_classes('2021')
+    root = data / 'youtube_vis_2021'
+    for split, count in dict(train=2, valid=1).items():
+        names = [f'video_{video}/{frame:05d}.jpg' for video in range(count)
+                 for frame in range(3)]
+        content = instances(names, YouTubeVISDataset.METAINFO['classes'])
+        for index, image in enumerate(content['images']):
+            picture(root / split / 'JPEGImages' / names[index], index)
+            image.update(video_id=index // 3 + 1, frame_id=index % 3)
+        for annotation in content['annotations']:
+            image = content['images'][annotation['image_id'] - 1]
+            # The same two objects in all frames of a video.
+            annotation.update(
+                video_id=image['video_id'],
+                instance_id=2 * image['video_id'] - annotation['id'] % 2)
+        content['videos'] = [dict(id=video + 1, name=f'video_{video}')
+                             for video in range(count)]
+        write_json(root / 'annotations' / f'youtube_vis_2021_{split}.json',
+                   content)
+
+
 def write_unlabelled(data):
     for split, count in SPLITS.items():
         for index in range(count):
@@ -109,6 +133,7 @@ def write_trees(data: Path, real_coco: Path) -> None:
     """Write all; of COCO, real images where they are."""
     write_ade20k(data)
     write_cityscapes(data)
+    write_youtube_vis(data)
     write_unlabelled(data)
     if real_coco.is_dir():
         (data / 'coco').symlink_to(real_coco.resolve())

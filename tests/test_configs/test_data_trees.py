@@ -12,6 +12,9 @@ PRETRAINING = [path for path in sorted(CONFIGS.glob('mask_jepa_r50_*.py'))
 FINETUNING = [path for path in FULL_SIZE
               if parse_finetuning(path)[1] == 'r50']
 PANOPTIC = [path for path in FINETUNING if 'panoptic' in path.stem]
+VIDEO = CONFIGS / (
+    'finetune/mmdet/'
+    'mask2former_r50-mask-jepa-pre_8xb2-8e_youtubevis2021.py')
 OTHER_TASKS = [path for path in FINETUNING if path not in PANOPTIC]
 
 
@@ -47,6 +50,18 @@ def test_finetuning_sees_images_and_labels(train, shrink_network, path):
         assert len(runner.train_dataloader.dataset) >= 2
         assert sample.gt_instances.masks is not None
         assert any('segm_mAP' in key for key in scores)
+
+
+def test_video_finetuning_sees_objects_through_time(train, shrink_network):
+    config = load(VIDEO)
+    shrink_network(config, 'mmdet')
+    runner = train(config)
+    sample = next(iter(runner.train_dataloader))['data_samples'][0]
+    first, second = sample.video_data_samples
+    assert first.frame_id != second.frame_id
+    assert first.gt_instances.instances_ids.tolist(
+    ) == second.gt_instances.instances_ids.tolist()
+    assert len(first.gt_instances.masks) == 2
 
 
 @pytest.mark.parametrize('path', PANOPTIC, ids=name)
