@@ -6,7 +6,7 @@ experiments.
 _base_ = './_base_/camvid.py'
 
 seeds = [0, 1, 2]
-label_fractions = [1 / 16]
+label_fractions = [1 / 16, 1]
 compare_with = ['no pretraining']
 tasks = {
     f'CamVid, {steps} steps':
