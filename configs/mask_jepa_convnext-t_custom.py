@@ -1,4 +1,7 @@
-"""Mask-JEPA of a Mask2Former with ConvNeXt-T, on images of your own."""
+"""Mask-JEPA of a Mask2Former with ConvNeXt-T, on images of your own.
+
+The four lines to change are in mask_jepa_r50_custom.py.
+"""
 _base_ = ['./mask_jepa_r50_custom.py', './_base_/backbones/convnext-t.py']
 custom_imports = dict(
     imports=['projects.mask_jepa', 'mmpretrain.models'],

@@ -1,4 +1,7 @@
-"""Mask-JEPA of a Mask2Former with Swin-T, on images of your own."""
+"""Mask-JEPA of a Mask2Former with Swin-T, on images of your own.
+
+The four lines to change are in mask_jepa_r50_custom.py.
+"""
 _base_ = ['./mask_jepa_r50_custom.py', './_base_/backbones/swin-t.py']
 model = dict(
     backbone=dict(init_cfg=_base_.swin_t_in1k, **_base_.swin_t),

@@ -51,9 +51,9 @@ def parse_args() -> argparse.Namespace:
         help='of the pretraining, for other frameworks; by default the one in '
         'the checkpoint')
     parser.add_argument(
-        '--out', help='file or folder to write; by default '
-        'mask_jepa_<library>.pth beside the checkpoint, with the parts in its '
-        'name if not all are in')
+        '--out', help='what to write; by default mask_jepa_<library>.pth, or '
+        'the folder mask_jepa_huggingface, beside the checkpoint, with the '
+        'parts in its name if not all are in')
     return parser.parse_args()
 
 
