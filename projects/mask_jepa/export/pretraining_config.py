@@ -1,18 +1,22 @@
+import ast
+from typing import Any
+
 from mmengine.config import Config
 
 
 def pretraining_config(checkpoint: dict) -> Config:
-    """Read the config that a checkpoint was trained with.
+    """Read the config that a checkpoint was trained with, and run nothing.
 
     Args:
         checkpoint (dict): As loaded by
             :func:`~projects.mask_jepa.export.load_checkpoint`.
 
     Returns:
-        Config: The config.
+        Config: The config. Its ``custom_imports`` are not made.
 
     Raises:
-        ValueError: If the checkpoint holds none.
+        ValueError: If the checkpoint holds none, or one that does more than
+            give names to plain values.
     """
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None
@@ -20,4 +24,36 @@ def pretraining_config(checkpoint: dict) -> Config:
         raise ValueError(
             'The checkpoint does not say which network it is of: give a file '
             'that tools/train.py wrote, or name its config by --config.')
-    return Config.fromstring(text, file_format='.py')
+    try:
+        values = {}
+        for statement in ast.parse(text).body:
+            (target, ), value = statement.targets, statement.value
+            values[target.id] = _plain_value(value)
+    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(
+            'The config in the checkpoint is more than plain values, and '
+            'would have to be run: name the config by --config.') from error
+    return Config(values)
+
+
+def _plain_value(node: ast.expr) -> Any:
+    """Evaluate literals and ``dict(key=value)``, as MMEngine writes them."""
+    if isinstance(node, ast.Call):
+        if not isinstance(node.func, ast.Name) or node.func.id != 'dict':
+            raise ValueError('a call of something else')
+        values = {}
+        for positional in node.args:
+            values.update(_plain_value(positional))
+        for keyword in node.keywords:
+            values.update({keyword.arg: _plain_value(keyword.value)}
+                          if keyword.arg else _plain_value(keyword.value))
+        return values
+    if isinstance(node, ast.Dict):
+        return {
+            _plain_value(key): _plain_value(value)
+            for key, value in zip(node.keys, node.values)
+        }
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_plain_value(value) for value in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)
