@@ -9,3 +9,5 @@ custom_imports = dict(
 model = dict(
     backbone=dict(init_cfg=_base_.convnext_t_in1k, **_base_.convnext_t),
     panoptic_head=dict(in_channels=_base_.convnext_t_channels))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=_base_.convnext_t_custom_keys))

@@ -19,6 +19,17 @@ DATASETS = {
 }
 
 
+# What stands in the paths of a pretraining's images.
+FOLDERS = {
+    'COCO': 'coco',
+    'ADE20K': 'ADE',
+    'Cityscapes': 'cityscapes',
+    'ImageNet-1k': 'imagenet',
+    'Custom': 'my_images',
+    'CamVid': 'camvid',
+}
+
+
 def models():
     found = []
     for path in sorted(CONFIGS.rglob('metafile.yml')):
@@ -59,6 +70,13 @@ def test_entry_holds_what_the_config_says(name):
         ] == table()[name]
         head = config.model.panoptic_head.type.split('.')[-1]
         assert head == f'{metadata["Architecture"][1]}Head'
+        roots = config.train_dataloader.dataset.data_root
+        roots = [roots] if isinstance(roots, str) else roots
+        named = metadata['Training Data']
+        named = [named] if isinstance(named, str) else named
+        assert len(roots) == len(named)
+        for folder, dataset in zip(roots, named):
+            assert FOLDERS[dataset] in folder
         return
     dataset = config.train_dataloader.dataset
     dataset = dataset.get('dataset', dataset)

@@ -14,16 +14,20 @@ FINETUNING = 'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py'
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory, root):
-    """The package as `pip install .` lays it out, not a link to the clone."""
+    """The package as pip lays it out, from the source distribution."""
     source = tmp_path_factory.mktemp('source') / 'clone'
     # A build writes into the folder that it builds.
     shutil.copytree(
         root, source, ignore=shutil.ignore_patterns('.*', 'work_dirs', 'data'))
+    subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist'],
+                   check=True,
+                   cwd=source)
+    distribution, = source.glob('dist/*.tar.gz')
     site = tmp_path_factory.mktemp('site')
     subprocess.run([
         sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
         '--no-build-isolation', '--disable-pip-version-check', '--target',
-        site, source
+        site, distribution
     ],
                    check=True)
     return site

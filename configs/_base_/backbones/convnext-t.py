@@ -1,8 +1,9 @@
 """ConvNeXt-T of mmpretrain.
 
-Layer norm, all trained. No norm after the last stage's mean: the maps are
-what is wanted.
+Layer norm, all trained; no weight decay for norms and layer scales. No norm
+after the last stage's mean: the maps are what is wanted.
 """
+depths = [3, 3, 9, 3]
 convnext_t = dict(
     _delete_=True,
     type='mmpretrain.ConvNeXt',
@@ -16,3 +17,18 @@ convnext_t_in1k = dict(
     'convnext/convnext-tiny_32xb128_in1k_20221207-998cf3e9.pth',
     prefix='backbone.')
 convnext_t_channels = [96, 192, 384, 768]
+no_decay = dict(lr_mult=0.1, decay_mult=0.0)
+convnext_t_custom_keys = {
+    'backbone.norm': no_decay,
+    'backbone.downsample_layers.0.1': no_decay,  # the norm of the stem
+    **{
+        f'backbone.downsample_layers.{stage}.0': no_decay
+        for stage in range(1, len(depths))
+    },
+    **{
+        f'backbone.stages.{stage}.{block}.{name}': no_decay
+        for stage, depth in enumerate(depths)
+        for block in range(depth)
+        for name in ('norm', 'gamma')
+    }
+}

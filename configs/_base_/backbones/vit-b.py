@@ -1,7 +1,7 @@
 """Plain ViT-B/16 of mmpretrain, with mmseg's simple feature pyramid.
 
 Layer norm, all trained; the pyramid, which is new, with group norm, since
-batches are small. No weight decay for the position embedding.
+batches are small. No weight decay for norms and the position embedding.
 """
 vit_b = dict(
     _delete_=True,
@@ -22,7 +22,11 @@ vit_b_neck = dict(
     embed_dim=768,
     norm_cfg=dict(type='GN', num_groups=32))
 vit_b_channels = [768] * 4
+no_decay = dict(lr_mult=0.1, decay_mult=0.0)
 vit_b_custom_keys = {
-    'backbone.pos_embed': dict(lr_mult=0.1, decay_mult=0.0),
-    'backbone.cls_token': dict(lr_mult=0.1, decay_mult=0.0),
+    'backbone.pos_embed': no_decay,
+    'backbone.cls_token': no_decay,
+    'backbone.ln1': no_decay,
+    **{f'backbone.layers.{layer}.ln': no_decay
+       for layer in range(12)}
 }

@@ -8,5 +8,7 @@ custom_imports = dict(
 model = dict(
     init_cfg=dict(
         checkpoint='work_dirs/mask_jepa_convnext-t_coco/mask_jepa_mmdet.pth'),
-    backbone=dict(init_cfg=None, **_base_.convnext_t),
+    backbone=_base_.convnext_t,
     panoptic_head=dict(in_channels=_base_.convnext_t_channels))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=_base_.convnext_t_custom_keys))

@@ -2,4 +2,4 @@
 _base_ = './mask2former_convnext-t-mask-jepa-pre_8xb2-lsj-50e_coco.py'
 model = dict(
     init_cfg=None,
-    backbone=dict(init_cfg=dict(_delete_=True, **_base_.convnext_t_in1k)))
+    backbone=dict(init_cfg=_base_.convnext_t_in1k))
