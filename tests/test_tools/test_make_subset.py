@@ -17,8 +17,9 @@ TOOL = 'tools/dataset_converters/make_subset.py'
 TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
 sys.path.insert(0, str(TOOLS))
 
-from coco_subset import CocoAnnotations  # noqa: E402  (its folder is on the
-from mmseg_subset import MMSegImages  # noqa: E402      path only now)
+import make_subset  # noqa: E402  (its folder is on the path only now)
+from coco_subset import CocoAnnotations  # noqa: E402
+from mmseg_subset import MMSegImages  # noqa: E402
 from subset_order import subset_order  # noqa: E402
 from subset_sizes import subset_sizes  # noqa: E402
 
@@ -71,6 +72,16 @@ def write_tree(layout, root):
         f"_base_ = 'mmseg::_base_/datasets/{layout}.py'", file_format='.py')
     config.train_dataloader.dataset.data_root = str(root / folder)
     return config, names
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Run the tool in this process, which has loaded the libraries."""
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, arguments)])
+        make_subset.main()
+
+    return run
 
 
 def test_order_is_a_permutation_fixed_by_its_seed():
@@ -176,6 +187,72 @@ def test_list_is_read_by_mmseg(tmp_path, layout):
         assert Path(item['seg_map_path']).exists()
 
 
+CHOICES = {'': [], '_balanced': ['--balanced'], '_seed1': ['--seed', '1'],
+           '_balanced_seed1': ['--balanced', '--seed', '1']}
+
+
+def test_every_choice_has_a_file_of_its_own(choose, tmp_path):
+    path = coco_file(tmp_path / 'instances.json')
+    chosen = {}
+    for suffix, options in CHOICES.items():
+        before = {each: each.read_bytes() for each in tmp_path.iterdir()}
+        choose(path, '--shares', '1/16', '--num-images', 3, *options)
+        new = {tmp_path / f'instances_{name}{suffix}.json'
+               for name in ('1-16', '3-images')}
+        assert set(tmp_path.iterdir()) - set(before) == new
+        assert all(each.read_bytes() == text for each, text in before.items())
+        content = json.loads(max(new).read_text())  # of three images
+        chosen[suffix] = frozenset(each['id'] for each in content['images'])
+        categories = {each['category_id'] for each in content['annotations']}
+        assert 7 in categories or 'balanced' not in suffix
+    assert len(set(chosen.values())) == len(CHOICES)
+
+
+def test_negative_seed_is_named(choose, tmp_path):
+    with pytest.raises(SystemExit, match='0 or more, but is -1'):
+        choose(coco_file(tmp_path / 'instances.json'), '--seed', '-1')
+
+
+def test_subset_of_a_coco_subset_leaves_its_source(choose, tmp_path):
+    choose(coco_file(tmp_path / 'instances.json'), '--shares', '1/4')
+    source = tmp_path / 'instances_1-4.json'
+    before = source.read_bytes()
+    choose(source, '--shares', '1/4')
+    assert source.read_bytes() == before
+    smaller = json.loads((tmp_path / 'instances_1-4_1-4.json').read_text())
+    assert len(smaller['images']) == 2  # of ten
+
+
+@pytest.mark.parametrize('suffix', CHOICES)
+def test_config_that_reads_a_subset_is_refused(choose, tmp_path, suffix):
+    config, names = write_tree('ade20k', tmp_path)
+    dataset = config.train_dataloader.dataset
+    ann_file = f'splits/training_1-2{suffix}.txt'
+    whole, few = tmp_path / 'whole.py', tmp_path / 'few.py'
+    for path, options in ((whole, {}), (few, dict(ann_file=ann_file))):
+        options = dict(options, data_root=dataset.data_root)
+        path.write_text("_base_ = 'mmseg::_base_/datasets/ade20k.py'\n"
+                        f'train_dataloader = dict(dataset={options})')
+    path = Path(dataset.data_root, ann_file)
+    for exists in (False, True):
+        if exists:
+            choose(whole, *CHOICES[suffix])
+            assert len(path.read_text().split()) == 2
+            before = path.read_bytes()
+        with pytest.raises(SystemExit) as refusal:
+            choose(few, *CHOICES[suffix])
+        message = str(refusal.value)
+        assert str(path) in message and 'is a subset itself: giv' in message
+        assert message.count('.') - str(path).count('.') == 1
+        assert path.exists() == exists
+    assert path.read_bytes() == before
+    # A list of the user's own is no subset of this tool.
+    own = path.with_name('own.txt')
+    own.write_text('\n'.join(names[:2]))
+    dataset.ann_file = 'splits/own.txt'
+    assert len(MMSegImages(config)) == 2
+
+
 @pytest.mark.parametrize('content', ['[1]', '{"images": [', '{"images": []}'])
 def test_bad_annotation_file_is_named(tmp_path, content):
     path = tmp_path / 'labels.json'
@@ -192,13 +269,61 @@ def test_missing_annotation_file_is_named_in_one_sentence(python, tmp_path):
 
 def test_config_without_images_is_named(tmp_path):
     config, _ = write_tree('ade20k', tmp_path)
-    config.train_dataloader.dataset.data_prefix.img_path = 'images'
-    config.train_dataloader.dataset.img_suffix = '.tif'
-    register_all_modules(init_default_scope=False)
+    dataset = config.train_dataloader.dataset
+    dataset.data_prefix.img_path = 'images'
+    dataset.img_suffix = '.tif'
     with pytest.raises(FileNotFoundError, match='no images .*tif in .*images'):
         MMSegImages(config)
+    dataset.ann_file = 'lists/train.txt'
+    with pytest.raises(FileNotFoundError, match='no list .*lists/train.txt'):
+        MMSegImages(config)
     with pytest.raises(ValueError, match='config of mmseg that trains'):
-        MMSegImages(Config(dict(train_dataloader=dict())))
+        MMSegImages(Config(dict(train_dataloader=None)))
+
+
+@pytest.mark.parametrize('source, sentence', {
+    'mmseg::_base_/datasets/pascal_voc12_aug.py':
+        'joins several data sets.*: give a config .* on one of them.$',
+    # Pairs of images.
+    'mmseg::_base_/datasets/levir_256x256.py':
+        'on LEVIRCDDataset, which is no data set of mmseg for semantic',
+    # Its class asserts that the folder is there.
+    'mmseg::_base_/datasets/chase_db1.py':
+        'no folder of images at data/CHASE_DB1/images/training, where',
+    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py':
+        "on CocoDataset, which is no .* COCO's form give the annotation file",
+    'mmdet::_base_/datasets/coco_panoptic.py':
+        'on CocoPanopticDataset, which is no data set of mmseg',
+    # mmseg has a class of this name as well.
+    'mmdet::_base_/datasets/cityscapes_instance.py':
+        'on CityscapesDataset, which is no data set of mmseg',
+}.items())
+def test_config_of_other_data_is_named(
+        choose, tmp_path, monkeypatch, source, sentence):
+    monkeypatch.chdir(tmp_path)  # where no data set is
+    with pytest.raises(SystemExit, match=sentence):
+        choose(source)
+
+
+def test_labels_without_categories_are_not_balanced(choose, tmp_path):
+    path = tmp_path / 'captions.json'
+    content = json.loads(coco_file(path).read_text())
+    for annotation in content['annotations']:
+        del annotation['category_id']
+    path.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match='captions.json has .* without a cat'):
+        choose(path, '--balanced')
+    choose(path, '--shares', '1/4')
+    chosen = json.loads((tmp_path / 'captions_1-4.json').read_text())
+    assert len(chosen['images']) == 10
+
+
+def test_annotations_of_absent_images_are_left_out(tmp_path):
+    path = coco_file(tmp_path / 'instances.json')
+    content = json.loads(path.read_text())
+    del content['images'][0]
+    path.write_text(json.dumps(content))
+    assert len(CocoAnnotations(str(path)).classes()) == 39
 
 
 def test_real_labels(root, tmp_path):

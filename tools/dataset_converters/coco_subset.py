@@ -43,6 +43,9 @@ class CocoAnnotations:
 
         Returns:
             list[set[int]]: Ids of the categories.
+
+        Raises:
+            ValueError: If annotations are of no category.
         """
         found: Dict[int, Set[int]] = {
             image['id']: set()
@@ -50,8 +53,14 @@ class CocoAnnotations:
         }
         for annotation in self.annotations:
             segments = annotation.get('segments_info', [annotation])
-            found[annotation['image_id']].update(
-                segment['category_id'] for segment in segments)
+            if any('category_id' not in segment for segment in segments):
+                raise ValueError(
+                    f'{self.stem}.json has annotations without a category, '
+                    'such as captions: choose without --balanced.')
+            # Annotations of other images are not in a subset either.
+            if annotation['image_id'] in found:
+                categories = {segment['category_id'] for segment in segments}
+                found[annotation['image_id']].update(categories)
         return [found[image['id']] for image in self.images]
 
     def write(self, name: str, indices: List[int]) -> str:

@@ -7,10 +7,12 @@ smaller subsets lie within larger ones.
     make_subset.py mmseg::_base_/datasets/ade20k.py --shares 1/16 --balanced
 
 SOURCE is an annotation file of COCO's form (instances or panoptic, also those
-of Cityscapes and ADE20K for mmdet), or a config of mmseg. A subset is named
-after its share: instances_train2017_1-16.json beside the whole file, or
-splits/training_1-16.txt in the data root; either is an ann_file of the
-library's own data set.
+of Cityscapes and ADE20K for mmdet), or a config of mmseg that trains on one
+data set. A subset is named after its share: instances_train2017_1-16.json
+beside the whole file, or splits/training_1-16.txt in the data root; either is
+an ann_file of the library's own data set. The configs that end in _1-16 read
+such files. What is not the default is in the name as well:
+training_1-16_balanced.txt, training_1-16_seed1.txt.
 """
 import argparse
 import os.path as osp
@@ -22,6 +24,7 @@ sys.path.insert(
 
 from coco_subset import CocoAnnotations
 from mmseg_subset import MMSegImages
+from subset_names import choice_suffix
 from subset_order import subset_order
 from subset_sizes import subset_sizes
 
@@ -49,8 +52,12 @@ def parse_args() -> argparse.Namespace:
         '--balanced',
         action='store_true',
         help='choose images so that rare classes are in as many of them as '
-        'can be')
-    parser.add_argument('--seed', type=int, default=0)
+        'can be; _balanced goes into the name')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of the choice; _seed1 goes into the name for 1, and so on')
     return parser.parse_args()
 
 
@@ -58,17 +65,17 @@ def main() -> None:
     """Choose."""
     args = parse_args()
     try:
+        suffix = choice_suffix(args.balanced, args.seed)
         source = (
             CocoAnnotations(args.source) if args.source.endswith('.json') else
             MMSegImages(load_config(args.source)))
         sizes = subset_sizes(len(source), args.shares, args.num_images)
+        classes = source.classes() if args.balanced else None
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
-    order = subset_order(
-        len(source), args.seed,
-        source.classes() if args.balanced else None)
+    order = subset_order(len(source), args.seed, classes)
     for name, size in sizes.items():
-        path = source.write(name, order[:size])
+        path = source.write(name + suffix, order[:size])
         print(f'{size} of {len(source)} images: {path}')
 
 

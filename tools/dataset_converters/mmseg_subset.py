@@ -5,7 +5,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import get_file_backend
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
-from mmseg.datasets import BaseSegDataset
+from mmseg_source import training_dataset
 from rich.progress import track
 
 from projects.mask_jepa.utils import ATOMIC_LOCAL
@@ -19,29 +19,24 @@ class MMSegImages:
 
     Raises:
         FileNotFoundError: If the images are not there.
-        ValueError: If the config trains on something else.
+        ValueError: If the config trains on something else, or on a subset.
     """
 
     def __init__(self, config: Config) -> None:
         init_default_scope('mmseg')
-        dataset_config = config.get('train_dataloader', {}).get('dataset')
-        while dataset_config and 'dataset' in dataset_config:  # Repeated.
-            dataset_config = dataset_config['dataset']
+        dataset_config = training_dataset(config)
         loaders = [
-            step for step in (dataset_config or {}).get('pipeline', [])
+            step for step in dataset_config.get('pipeline', [])
             if step['type'] == 'LoadAnnotations'
         ]
         if not loaders:
             raise ValueError(
-                'The config has no train_dataloader whose data set loads '
-                'annotations: give a config of mmseg that trains.')
+                'The data set that the config trains on has no '
+                'LoadAnnotations in its pipeline: give a config of mmseg for '
+                'semantic segmentation.')
         self.loader = TRANSFORMS.build(loaders[0])
         self.dataset = DATASETS.build(
             dict(dataset_config, pipeline=[], lazy_init=True))
-        if not isinstance(self.dataset, BaseSegDataset):
-            raise ValueError(
-                f'The config trains on a {type(self.dataset).__name__}, which '
-                'is no data set of mmseg.')
         if not self.dataset.load_data_list():
             raise FileNotFoundError(
                 f'There are no images *{self.dataset.img_suffix} in '
