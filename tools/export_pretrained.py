@@ -7,18 +7,18 @@ checkpointer; for timm and torchvision the backbone's state dict.
 import argparse
 import os.path as osp
 import sys
+from collections import Counter
 from typing import Tuple
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.export import (BRANCHES, FRAMEWORKS, HEAD_PREFIXES,
-                                       PARTS, Export, export_weights,
+from projects.mask_jepa.export import (BACKBONE_ALONE, BRANCHES, FRAMEWORKS,
+                                       HEAD_PREFIXES, PARTS, Export, Written,
+                                       check_out, export_weights,
                                        left_out_reasons, load_checkpoint,
+                                       load_pretraining_config,
                                        pretraining_config, save_export)
-from projects.mask_jepa.utils import load_config
-
-BACKBONE_ALONE = ('timm', 'torchvision')
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,10 +42,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--parts',
         nargs='+',
-        default=list(PARTS),
         choices=PARTS,
         help='only these parts; the transformer decoder comes with queries, '
-        'level embeddings and mask embedding; by default all')
+        'level embeddings and mask embedding; by default all that the '
+        'library has')
     parser.add_argument(
         '--config',
         help='of the pretraining, for other frameworks; by default the one in '
@@ -57,50 +57,97 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def export_for(args: argparse.Namespace) -> Tuple[Export, str]:
+def chosen_parts(args: argparse.Namespace) -> Tuple[str, ...]:
+    """Choose the parts to export.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        tuple[str]: Of :data:`~projects.mask_jepa.export.PARTS`, in its
+        order.
+
+    Raises:
+        ValueError: If the library has no place for one of them.
+    """
+    possible = ('backbone', ) if args.to in BACKBONE_ALONE else tuple(PARTS)
+    wanted = args.parts or possible
+    if set(wanted) - set(possible):
+        raise ValueError(f'{args.to} has a place for the backbone alone: '
+                         'leave out --parts.')
+    return tuple(part for part in possible if part in wanted)
+
+
+def place_for(args: argparse.Namespace, parts: Tuple[str, ...]) -> str:
+    """Choose what to write, and refuse where that is impossible.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        parts (tuple[str]): The parts to export.
+
+    Returns:
+        str: A file or folder.
+
+    Raises:
+        ValueError: If something else is in its place.
+    """
+    # A few parts do not replace the file with all of them.
+    some = parts if len(parts) < len(PARTS) else ()
+    _, ending = FRAMEWORKS.get(args.to, (None, '.pth'))
+    out = args.out or osp.join(
+        osp.dirname(args.checkpoint),
+        '_'.join(['mask_jepa', args.to, *some]) + ending)
+    check_out(out, args.checkpoint, is_folder=not ending)
+    return out
+
+
+def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
     """Read, convert and write the weights.
 
     Args:
         args (argparse.Namespace): The command line.
 
     Returns:
-        tuple[Export, str]: What was exported, and where to.
+        tuple[Export, Written, str]: What was exported, what was written of
+        that, and where to.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be exported for that library.
     """
+    parts = chosen_parts(args)
+    out = place_for(args, parts)
+    config = load_pretraining_config(args.config) if args.config else None
     checkpoint = load_checkpoint(args.checkpoint)
-    library = args.to if args.to in HEAD_PREFIXES else 'mmdet'
-    parts = ['backbone'] if args.to in BACKBONE_ALONE else args.parts
-    export = export_weights(checkpoint['state_dict'], library, args.branch,
-                            parts)
-    # A few parts do not replace the file with all of them.
-    some = export.parts if len(export.parts) < len(PARTS) else ()
-    name = '_'.join(['mask_jepa', args.to, *some])
-    write, ending = FRAMEWORKS.get(args.to, (None, '.pth'))
-    out = args.out or osp.join(
-        osp.dirname(args.checkpoint), f'{name}{ending}')
-    if write is None:
+    if args.to in HEAD_PREFIXES:
+        export = export_weights(checkpoint['state_dict'], args.to, args.branch,
+                                parts)
         save_export(export, out, args.to, args.branch, args.checkpoint)
-    else:
-        config = (
-            load_config(args.config)
-            if args.config else pretraining_config(checkpoint))
-        write(export.state_dict, config.model, out)
-    return export, out
+        return export, Written(export.state_dict, Counter()), out
+    # Of all parts, what writes a backbone alone tells what has no place.
+    export = export_weights(
+        checkpoint['state_dict'], 'mmdet', args.branch,
+        tuple(PARTS) if args.to in BACKBONE_ALONE else parts)
+    model = (config or pretraining_config(checkpoint)).model
+    write, _ = FRAMEWORKS[args.to]
+    return export, write(export.state_dict, model, out), out
 
 
 def main() -> None:
     """Export."""
     args = parse_args()
     try:
-        export, out = export_for(args)
+        export, written, out = export_for(args)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
-    values = sum(value.numel() for value in export.state_dict.values())
-    print(f'Wrote {len(export.state_dict)} tensors ({values / 1e6:.1f} '
+    values = sum(value.numel() for value in written.weights.values())
+    print(f'Wrote {len(written.weights)} tensors ({values / 1e6:.1f} '
           f'million values, {args.branch} branch) for {args.to} to {out}.')
+    if written.without_place:
+        names = ', '.join(f'{count} {name}'
+                          for name, count in written.without_place.items())
+        print(f'{args.to} has no place for '
+              f'{sum(written.without_place.values())} tensors: {names}.')
     print('Left out by design:')
     for reason, count in left_out_reasons(export).items():
         print(f'  {count:4d} tensors  {reason}')

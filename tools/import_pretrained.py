@@ -18,9 +18,13 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import save_checkpoint
 
-from projects.mask_jepa.export import (SOURCES, import_weights,
-                                       load_foreign_weights)
-from projects.mask_jepa.utils import ATOMIC_LOCAL, load_config
+from projects.mask_jepa.export import (SOURCES, check_out, import_weights,
+                                       load_foreign_weights,
+                                       load_pretraining_config)
+from projects.mask_jepa.utils import ATOMIC_LOCAL
+
+# Buffers that a model computes, and that some libraries do not keep.
+COMPUTED = ('num_batches_tracked', 'relative_position_index')
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +49,8 @@ def main() -> None:
     """Import."""
     args = parse_args()
     try:
-        config = load_config(args.config)
+        check_out(args.out, args.weights)
+        config = load_pretraining_config(args.config)
         weights = load_foreign_weights(args.weights)
         ours, left = import_weights(weights, args.source, config.model)
     except (FileNotFoundError, ValueError) as error:
@@ -59,18 +64,21 @@ def main() -> None:
         if name.startswith(('backbone.', 'neck.', 'panoptic_head.'))
         and not name.startswith('panoptic_head.cls_embed.')
     }
+    fitting = {
+        name: ours[name]
+        for name, value in wanted.items()
+        if name in ours and ours[name].shape == value.shape
+    }
     wrong = [
-        name for name, value in wanted.items()
-        if not name.endswith('num_batches_tracked') and
-        (name not in ours or ours[name].shape != value.shape)
+        name for name in wanted
+        if name not in fitting and not name.endswith(COMPUTED)
     ]
     if wrong:
         raise SystemExit(
             f'{args.weights} does not fit {args.config}: {len(wrong)} of '
             f'{len(wanted)} tensors are missing or have another shape, '
             f'{wrong[0]} for example.')
-    # Counters that some libraries do not keep begin at zero.
-    state = {name: ours.get(name, value) for name, value in wanted.items()}
+    state = {**wanted, **fitting}
     save_checkpoint(
         dict(
             state_dict=state,

@@ -39,25 +39,25 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         help='override some settings, in the form key=value')
-    args = parser.parse_args()
-    if '::' not in args.config and not osp.isfile(args.config):
-        parser.error(f'there is no config file at {args.config}.')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     """Verify."""
     args = parse_args()
     try:
+        cfg = load_config(args.config)
+        if not cfg.get('model'):
+            raise ValueError(f'{args.config} describes no model: give a '
+                             'config that mmdet or mmseg trains.')
         checkpoint = load_checkpoint(args.checkpoint)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
-    cfg = load_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     # What the initialisation did is what this tool reports, tensor by tensor.
     MMLogger.get_instance('mmengine', log_level=logging.ERROR)
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
     cfg.model.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)

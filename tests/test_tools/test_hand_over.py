@@ -153,6 +153,79 @@ def test_verify_fails_where_one_tensor_has_no_place(python, pretrained):
     assert '(99%)' in output
 
 
+DATA_ALONE = 'configs/_base_/camvid_probe.py'
+
+
+@pytest.fixture
+def refusal(root, monkeypatch):
+    """What a tool, run in this process, says on giving up."""
+
+    def run(tool, *arguments):
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(sys, 'path', list(sys.path))
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(tool, run_name='__main__')
+        return str(caught.value)
+
+    return run
+
+
+@pytest.mark.parametrize('config, sentence', [
+    ('configs/no_such.py', 'There is no config file at configs/no_such.py.'),
+    ('mmdet::mask2former/no_such.py', 'No installed library has a config '
+     'mmdet::mask2former/no_such.py: '),
+    (DATA_ALONE, f'{DATA_ALONE} describes no model: '),
+])
+def test_verify_refuses_other_configs_in_one_sentence(refusal, config,
+                                                      sentence):
+    said = refusal('tools/verify_pretrained.py', config, 'README.md')
+    assert said.startswith(sentence) and '\n' not in said
+
+
+@pytest.mark.parametrize('config, sentence', [
+    ('configs/no_such.py', 'There is no config file at configs/no_such.py.'),
+    ('mmdet::mask2former/no_such.py', 'No installed library has a config '
+     'mmdet::mask2former/no_such.py: '),
+    (DATA_ALONE, f'{DATA_ALONE} is no pretraining config: give one such as '
+     'configs/mask_jepa_r50_coco.py.'),
+])
+def test_describe_refuses_other_configs_in_one_sentence(
+        refusal, capsys, config, sentence):
+    said = refusal('tools/analysis_tools/describe_configs.py',
+                   'configs/mask_jepa_r18_tiny.py', config)
+    assert said.startswith(sentence) and '\n' not in said
+    # Nothing is measured before all are known to be right.
+    assert not capsys.readouterr().out
+
+
+def without_scope(config, path):
+    """Write a config again, without its default_scope."""
+    content = Config.fromfile(config).to_dict()
+    del content['default_scope']
+    Config(content).dump(path)
+    return path
+
+
+def test_config_without_a_scope_is_verified(python, tmp_path):
+    config = finetune_config('mmdet')
+    model = stock_model('mmdet', None)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
+    output = python('tools/verify_pretrained.py',
+                    without_scope(config, tmp_path / 'config.py'),
+                    tmp_path / 'weights.pth')
+    assert '(100%)' in output
+
+
+def test_config_without_a_scope_is_described(python, tmp_path):
+    config = 'configs/mask_jepa_r18_tiny.py'
+    output = python('tools/analysis_tools/describe_configs.py', config,
+                    without_scope(config, tmp_path / 'same.py'))
+    one, other = output.splitlines()[-2:]
+    assert one == other.replace('same', 'mask_jepa_r18_tiny')
+    assert one.count(' G |') == 1
+
+
 def test_export_refuses_other_files_in_one_sentence(python, tmp_path):
     other = tmp_path / 'other.pth'
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.ones(1)}),

@@ -39,6 +39,16 @@ def test_failure_leaves_the_old_file(file, monkeypatch, name):
     with pytest.raises(OSError, match='disk is full'):
         AtomicLocalBackend().put(b'new' * 1000, file)
     assert file.read_bytes() == b'old'
+    assert os.listdir(file.parent) == ['file.bin']
+
+
+def test_nothing_is_left_beside_a_folder_in_the_place(tmp_path):
+    place = tmp_path / 'weights.pth'
+    place.mkdir()
+    with pytest.raises(IsADirectoryError):
+        AtomicLocalBackend().put(b'new', place)
+    assert os.listdir(tmp_path) == ['weights.pth']
+    assert os.listdir(place) == []
 
 
 def test_content_is_on_the_disk_before_it_gets_its_name(file, monkeypatch):

@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from projects.mask_jepa.export import export_weights
+from projects.mask_jepa.export import export_weights, load_pretraining_config
 
 
 class HandedOver(nn.Module):
@@ -49,17 +49,17 @@ class HandedOver(nn.Module):
         return adapter.decode(memory, mask_features, queries)[2][-1]
 
 
-def describe(path: str) -> str:
+def describe(name: str, config: Config) -> str:
     """Describe one config.
 
     Args:
-        path (str): The file.
+        name (str): Of the config.
+        config (Config): Of a pretraining.
 
     Returns:
         str: A row of the table.
     """
-    config = Config.fromfile(path)
-    init_default_scope(config.default_scope)
+    init_default_scope(config.get('default_scope', 'mmdet'))
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model).eval()
     state = model.state_dict()
@@ -72,7 +72,6 @@ def describe(path: str) -> str:
         flops = get_model_complexity_info(
             HandedOver(model), (3, crop, crop), show_table=False,
             show_arch=False)['flops']
-    name = osp.splitext(osp.basename(path))[0]
     return (f'| {name} | {parameters / 1e6:.1f} M | {crop} | '
             f'{flops / 1e9:.1f} G | {config.train_dataloader.batch_size} | '
             f'{config.max_iters} |')
@@ -85,11 +84,16 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+')
     args = parser.parse_args()
+    try:
+        configs = [load_pretraining_config(path) for path in args.configs]
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error))
     logging.disable(logging.WARNING)  # Of operations that are not counted.
     print('| config | parameters | crop | FLOPs | images a GPU | iterations |')
     print('|---|---|---|---|---|---|')
-    for path in args.configs:
-        print(describe(path), flush=True)
+    for path, config in zip(args.configs, configs):
+        name = osp.splitext(osp.basename(path))[0]
+        print(describe(name, config), flush=True)
 
 
 if __name__ == '__main__':

@@ -21,7 +21,8 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'experiment', help='file, such as configs/experiments/camvid_labels.py')
+        'experiment',
+        help='file, such as configs/experiments/camvid_labels.py')
     parser.add_argument(
         '--runs',
         default='work_dirs/experiments',

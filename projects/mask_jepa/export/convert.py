@@ -39,8 +39,9 @@ LEFT_OUT = {
     'reconstruction head: only pretraining predicts pixels',
 }
 OTHER_BRANCH = dict(
-    online='EMA target: --branch target takes it',
-    target='online backbone and pixel decoder: --branch online takes them')
+    online='EMA target: --branch target exports from it',
+    target='online backbone and pixel decoder: --branch online exports from '
+    'them')
 UNTRAINED_QUERIES = ('learned queries: with a query noise of sigma = 1 '
                      'throughout they were never used')
 

@@ -1,47 +1,27 @@
-import os.path as osp
-import pickle
 from typing import List
 
-import torch
 from mmengine.runner import save_checkpoint
 
 from ..utils import ATOMIC_LOCAL
 from ..version import __version__
 from .convert import PARTS, Export
-from .tensors_only import TENSORS_ONLY
+from .safe_loading import load_without_objects
 
 
 def load_checkpoint(path: str) -> dict:
-    """Load a checkpoint on the CPU without unpickling any object.
+    """Load a checkpoint of OpenMMLab's kind, and build no object.
 
     Args:
-        path (str): File. Of one that the stock tools of mmengine 0.10 wrote,
-            the tensors and plain containers are loaded.
+        path (str): File, as for :func:`load_without_objects`.
 
     Returns:
         dict: With ``state_dict``, and whatever else the file holds.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of tensors and plain types.
+        ValueError: If it is no such checkpoint, or not all of one.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'There is no checkpoint at {path}.')
-    try:
-        try:
-            checkpoint = torch.load(
-                path, map_location='cpu', weights_only=True)
-        except pickle.UnpicklingError:
-            checkpoint = torch.load(
-                path,
-                map_location='cpu',
-                weights_only=False,
-                pickle_module=TENSORS_ONLY)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f'{path} is no checkpoint of tensors and plain types: give a '
-            'file that tools/train.py or tools/export_pretrained.py of '
-            'Mask-JEPA wrote, or a published one.') from error
+    checkpoint = load_without_objects(path)
     weights = checkpoint.get('state_dict') if isinstance(
         checkpoint, dict) else None
     if not isinstance(weights, dict):

@@ -1,14 +1,17 @@
 import os.path as osp
-import pickle
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .files import load_checkpoint
+from .safe_loading import load_without_objects
 from .tensors_only import ArraysOnlyUnpickler
+
+# What numbers a tensor can hold: truth values, integers and real numbers.
+NUMBERS = 'biuf'
 
 
 def load_foreign_weights(path: str) -> Dict[str, Tensor]:
@@ -23,29 +26,23 @@ def load_foreign_weights(path: str) -> Dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds no weights.
+        ValueError: If it holds no weights, or is not whole.
     """
     if osp.isdir(path):
         path = _weights_in_folder(path)
     if not osp.isfile(path):
         raise FileNotFoundError(f'There is no checkpoint at {path}.')
     if path.endswith('.safetensors'):
-        return load_file(path)
-    if path.endswith('.pkl'):
-        return _load_pickle(path)
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError:
-        # A checkpoint of OpenMMLab's stock tools, with objects beside.
-        content = load_checkpoint(path)
-    for key in ('state_dict', 'model'):
-        content = content.get(key, content)
-    weights = {
-        name: value
-        for name, value in content.items() if isinstance(value, Tensor)
-    }
+        content = _load_safetensors(path)
+    elif path.endswith('.pkl'):
+        content = _load_pickle(path)
+    else:
+        content = load_without_objects(path)
+    weights = _find_weights(content)
     if not weights:
-        raise ValueError(f'{path} holds no weights.')
+        raise ValueError(
+            f'{path} holds no weights: give a file of named tensors, or one '
+            'that has them under "state_dict" or "model".')
     return weights
 
 
@@ -58,15 +55,34 @@ def _weights_in_folder(folder: str) -> str:
                             f'pytorch_model.bin in {folder}.')
 
 
-def _load_pickle(path: str) -> Dict[str, Tensor]:
-    """Load what detectron2 publishes: numpy arrays in a pickle."""
+def _load_safetensors(path: str) -> Dict[str, Tensor]:
     try:
-        with open(path, 'rb') as file:
-            content = ArraysOnlyUnpickler(file, encoding='latin1').load()
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f'{path} is no pickle of arrays.') from error
-    content = content.get('model', content)
-    return {
-        name: torch.from_numpy(np.array(value))
-        for name, value in content.items() if isinstance(value, np.ndarray)
-    }
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f'{path} is no safetensors file, or not all of one: '
+                         'give a whole one.') from error
+
+
+def _load_pickle(path: str) -> Any:
+    """Load what detectron2 publishes: numpy arrays in a pickle."""
+    with open(path, 'rb') as file:
+        try:
+            return ArraysOnlyUnpickler(file, encoding='latin1').load()
+        except Exception as error:  # A damaged file can end in any.
+            raise ValueError(f'{path} is no pickle of arrays, or not all of '
+                             'one: give a whole one.') from error
+
+
+def _find_weights(content: Any) -> Dict[str, Tensor]:
+    for key in ('state_dict', 'model'):
+        inner = content.get(key) if isinstance(content, dict) else None
+        content = inner if isinstance(inner, dict) else content
+    if not isinstance(content, dict):
+        return {}
+    weights = {}
+    for name, value in content.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in NUMBERS:
+            value = torch.from_numpy(np.array(value))
+        if isinstance(name, str) and isinstance(value, Tensor):
+            weights[name] = value
+    return weights

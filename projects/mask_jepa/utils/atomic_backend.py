@@ -1,4 +1,5 @@
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Union
 
@@ -22,11 +23,17 @@ class AtomicLocalBackend(LocalBackend):
         folder, name = os.path.split(os.path.abspath(filepath))
         os.makedirs(folder, exist_ok=True)
         partial = os.path.join(folder, f'.{name}.partial')
-        with open(partial, 'wb') as file:
-            file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, filepath)
+        try:
+            with open(partial, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, filepath)
+        except BaseException:
+            # It may be a whole checkpoint that nobody would look for.
+            with suppress(OSError):
+                os.remove(partial)
+            raise
         # The rename itself must reach the disk, too.
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -2,6 +2,8 @@ import os.path as osp
 
 from mmengine.config import Config
 
+KINDS = ('.py', '.json', '.yaml', '.yml')
+
 
 def load_config(name: str) -> Config:
     """Load a config file, or one of an installed library.
@@ -14,9 +16,20 @@ def load_config(name: str) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ValueError: If the file is of another kind.
     """
     if '::' in name:
-        return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+        try:
+            return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+        except (AssertionError, FileNotFoundError, ImportError,
+                ValueError) as error:
+            raise FileNotFoundError(
+                f'No installed library has a config {name}: name one such as '
+                'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py.'
+            ) from error
     if not osp.isfile(name):
         raise FileNotFoundError(f'There is no config file at {name}.')
+    if not name.endswith(KINDS):
+        raise ValueError(f'{name} is no config: give a file that ends in one '
+                         f'of {", ".join(KINDS)}.')
     return Config.fromfile(name)

@@ -1,10 +1,12 @@
 """The command, for other frameworks, from a checkpoint of a training."""
+import re
 import runpy
 import sys
 
 import pytest
 import torch
 from mmengine.config import Config
+from safetensors.torch import load_file
 
 
 @pytest.fixture
@@ -21,14 +23,41 @@ def export(root, monkeypatch):
 
 
 @pytest.fixture
-def checkpoint(build, root, tmp_path):
-    """As tools/train.py leaves it."""
-    _, model, _ = build('mask_jepa_r50_coco')
-    config = Config.fromfile(str(root / 'configs/mask_jepa_r50_coco.py'))
-    path = tmp_path / 'iter_8.pth'
-    torch.save(dict(state_dict=model.state_dict(),
-                    meta=dict(cfg=config.pretty_text)), path)
-    return path
+def train(build, root, tmp_path):
+    """A checkpoint as tools/train.py leaves it, and what it hands over."""
+
+    def make(name):
+        _, model, weights = build(name)
+        config = Config.fromfile(str(root / f'configs/{name}.py'))
+        path = tmp_path / 'iter_8.pth'
+        torch.save(dict(state_dict=model.state_dict(),
+                        meta=dict(cfg=config.pretty_text)), path)
+        return path, weights
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(train):
+    """Of a ResNet-50."""
+    return train('mask_jepa_r50_coco')[0]
+
+
+def tensors_in(path):
+    """Those that a framework would find."""
+    if path.is_dir():
+        return load_file(path / 'model.safetensors')
+    content = torch.load(path, weights_only=True)
+    for key in ('state_dict', 'model'):
+        content = content.get(key, content)
+    return content
+
+
+def check_numbers(printed, path):
+    """Those of tensors and of values, as printed, against the file."""
+    tensors = tensors_in(path).values()
+    values = sum(value.numel() for value in tensors) / 1e6
+    assert f'Wrote {len(tensors)} tensors ({values:.1f} million' in printed
 
 
 def test_every_framework(export, checkpoint, capsys):
@@ -52,6 +81,7 @@ def test_every_framework(export, checkpoint, capsys):
             assert sorted(each.name for each in path.iterdir()) == content
         else:
             assert content in torch.load(path, weights_only=True)
+        check_numbers(printed, path)
         if framework in ('timm', 'torchvision'):
             assert path.name == f'mask_jepa_{framework}_backbone.pth'
     video = torch.load(checkpoint.with_name('mask_jepa_mmdet-vis.pth'))
@@ -75,3 +105,82 @@ def test_config_of_another_network_is_refused(export, checkpoint, root):
         export(checkpoint, '--to', 'timm', '--config',
                root / 'configs/mask_jepa_swin-t_coco.py')
     assert not checkpoint.with_name('mask_jepa_timm_backbone.pth').exists()
+
+
+@pytest.mark.parametrize('name, framework, expected', [
+    ('r50', 'detectron2', {
+        'backbone.bn*.num_batches_tracked': 1,
+        'backbone.layer*.*.*.num_batches_tracked': 48,
+        'backbone.layer*.*.downsample.*.num_batches_tracked': 4
+    }),
+    ('convnext-t', 'timm', {'backbone.norm*.*': 8}),
+    ('swin-t', 'torchvision', {
+        'backbone.norm*.*': 8,
+        'backbone.stages.*.blocks.*.attn.w_msa.relative_position_index': 12
+    }),
+])
+def test_what_has_no_place_is_named(export, train, capsys, name, framework,
+                                    expected):
+    checkpoint, weights = train(f'mask_jepa_{name}_coco')
+    out = checkpoint.with_name('out.pth')
+    export(checkpoint, '--to', framework, '--out', out)
+    printed = capsys.readouterr().out
+    check_numbers(printed, out)
+    (total, names), = re.findall(
+        rf'\n{framework} has no place for (\d+) tensors: (.*)\.\n', printed)
+    counts = dict(each.split(' ')[::-1] for each in names.split(', '))
+    if framework != 'detectron2':
+        expected = {**expected, 'panoptic_head.*': sum(
+            key.startswith('panoptic_head.') for key in weights)}
+    assert counts == {key: str(count) for key, count in expected.items()}
+    # What is in the file and what is not make up the whole.
+    assert int(total) == sum(expected.values())
+    assert int(total) + len(tensors_in(out)) == len(weights)
+
+
+@pytest.mark.parametrize('framework', ['timm', 'torchvision'])
+def test_backbones_alone_have_no_other_parts(export, checkpoint, capsys,
+                                             framework):
+    out = checkpoint.with_name('out.pth')
+    for parts in (['transformer_decoder'], ['backbone', 'pixel_decoder']):
+        with pytest.raises(SystemExit, match='place for the backbone alone'):
+            export(checkpoint, '--to', framework, '--parts', *parts, '--out',
+                   out)
+        assert not out.exists()
+    export(checkpoint, '--to', framework, '--parts', 'backbone', '--out', out)
+    printed = capsys.readouterr().out
+    assert out.exists()
+    # Nothing is advised that is then refused.
+    assert 'class predictor' in printed and '--parts' not in printed
+
+
+@pytest.mark.parametrize('framework', ['huggingface', 'timm', 'mmdet'])
+def test_config_that_is_no_pretraining_is_refused(export, checkpoint, root,
+                                                  framework):
+    config = root / ('configs/finetune/mmdet/mask2former_r50-mask-jepa-pre_'
+                     '8xb2-lsj-50e_coco.py')
+    with pytest.raises(SystemExit) as caught:
+        export(checkpoint, '--to', framework, '--config', config)
+    assert str(caught.value) == (f'{config} is no pretraining config: give '
+                                 'one such as configs/mask_jepa_r50_coco.py.')
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+@pytest.mark.parametrize('framework, is_folder, by_default', [
+    ('mmdet', True, 'mask_jepa_mmdet.pth'),
+    ('timm', True, 'mask_jepa_timm_backbone.pth'),
+    ('huggingface', False, 'mask_jepa_huggingface'),
+])
+def test_place_is_checked_before_anything_is_loaded(
+        export, tmp_path, framework, is_folder, by_default):
+    for name, options in {
+            by_default: [],
+            'out': ['--out', tmp_path / 'out']
+    }.items():
+        place = tmp_path / name
+        place.mkdir() if is_folder else place.write_text('mine')
+        with pytest.raises(SystemExit, match=f'{place} is a f.* --out'):
+            export(tmp_path / 'no.pth', '--to', framework, *options)
+        assert place.is_dir() == is_folder
+    # Nothing has come beside them.
+    assert len(list(tmp_path.iterdir())) == 2

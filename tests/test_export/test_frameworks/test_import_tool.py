@@ -6,7 +6,6 @@ import sys
 import pytest
 import torch
 
-from projects.mask_jepa.export import load_foreign_weights
 from projects.mask_jepa.export.frameworks import (write_detectron2,
                                                   write_huggingface)
 
@@ -93,24 +92,39 @@ def test_another_network_is_refused(build, run, root, tmp_path):
     assert not out.exists()
 
 
-class Intruder:
+def test_what_transformers_saved_comes_back(build, run, run_apart, root,
+                                            tmp_path):
+    """Without the positions in a window, which transformers computes."""
+    config, _, weights = build('mask_jepa_swin-t_coco')
+    write_huggingface(weights, config, str(tmp_path / 'ours'))
+    theirs = str(tmp_path / 'theirs')
+    names = run_apart('save_huggingface.py',
+                      dict(folder=str(tmp_path / 'ours'), out=theirs))
+    assert not [name for name in names if 'relative_position_index' in name]
+    out = tmp_path / 'init.pth'
+    run(theirs, '--from', 'huggingface', '--config',
+        root / 'configs/mask_jepa_swin-t_coco.py', '--out', out)
+    state = torch.load(out, weights_only=True)['state_dict']
+    # The computed positions are those of the network that was exported.
+    assert state.keys() == weights.keys()
+    for key, value in state.items():
+        assert torch.equal(value, weights[key]), key
 
-    def __reduce__(self):
-        return (exec, ('raise SystemExit("it ran")', ))
+
+@pytest.mark.parametrize('source', CLASS_PREDICTORS)
+def test_config_that_is_no_pretraining_is_refused(run, root, tmp_path, source):
+    path, out = tmp_path / 'weights.pth', tmp_path / 'init.pth'
+    torch.save({'backbone.conv1.weight': torch.ones(1)}, path)
+    config = root / ('configs/finetune/mmdet/mask2former_r50-mask-jepa-pre_'
+                     '8xb2-lsj-50e_coco.py')
+    with pytest.raises(SystemExit) as caught:
+        run(path, '--from', source, '--config', config, '--out', out)
+    assert str(caught.value) == (f'{config} is no pretraining config: give '
+                                 'one such as configs/mask_jepa_r50_coco.py.')
+    assert not out.exists()
 
 
-def test_no_object_of_a_pickle_is_built(tmp_path):
-    path = tmp_path / 'model.pkl'
-    with open(path, 'wb') as file:
-        pickle.dump(dict(model=dict(a=torch.ones(2).numpy()),
-                         b=Intruder()), file)
-    weights = load_foreign_weights(str(path))
-    assert {key: value.tolist() for key, value in weights.items()} == {
-        'a': [1., 1.]}
-
-
-@pytest.mark.parametrize('name', ['weights.pth', 'folder'])
-def test_missing_file_is_named(tmp_path, name):
-    (tmp_path / 'folder').mkdir()
-    with pytest.raises(FileNotFoundError, match=f'There is .*{name}'):
-        load_foreign_weights(str(tmp_path / name))
+def test_place_is_checked_before_anything_is_loaded(run, tmp_path):
+    with pytest.raises(SystemExit, match=f'{tmp_path} is a folder, but a '):
+        run('no.pth', '--from', 'mmdet', '--config', 'no.py', '--out',
+            tmp_path)

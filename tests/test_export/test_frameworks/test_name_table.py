@@ -2,10 +2,8 @@
 import pytest
 import torch
 
-from projects.mask_jepa.export.frameworks.name_table import (Row,
-                                                             rename_to_ours,
-                                                             rename_to_theirs,
-                                                             row)
+from projects.mask_jepa.export.frameworks.name_table import (
+    Row, count_without_place, rename_to_ours, rename_to_theirs, row)
 from projects.mask_jepa.export.frameworks.swin_names import (merge_like_ours,
                                                              merge_like_theirs)
 
@@ -41,6 +39,15 @@ def test_names_pieces_and_order():
     assert ours.keys() == weights.keys()
     for key, value in weights.items():
         assert torch.equal(ours[key], value)
+
+
+def test_what_has_no_place_is_counted():
+    names = ['norm0.weight', 'norm0.bias', 'norm3.weight', 'index', 'kept']
+    table = [
+        row('index'), row('kept', 'theirs'), row('norm0.*'), row('norm3.*')
+    ]
+    assert count_without_place(dict.fromkeys(names), table) == {
+        'index': 1, 'norm*.*': 3}
 
 
 def test_unknown_name_is_told():

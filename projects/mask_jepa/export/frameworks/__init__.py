@@ -2,16 +2,21 @@ from .backbone_alone import write_timm, write_torchvision
 from .detectron2 import detectron2_table, write_detectron2
 from .huggingface import huggingface_table, write_huggingface
 from .name_table import rename_to_ours, rename_to_theirs
+from .written import Written
 
-# What writes the weights for a framework, and the ending of its file.
+# What writes the weights for a framework, and the ending of its file; none
+# where it is a folder.
 FRAMEWORKS = dict(
     huggingface=(write_huggingface, ''),
     detectron2=(write_detectron2, '.pth'),
     timm=(write_timm, '.pth'),
     torchvision=(write_torchvision, '.pth'))
 
+# Of which there are backbones, and no mask classifiers.
+BACKBONE_ALONE = ('timm', 'torchvision')
+
 __all__ = [
-    'FRAMEWORKS', 'detectron2_table', 'huggingface_table', 'rename_to_ours',
-    'rename_to_theirs', 'write_detectron2', 'write_huggingface', 'write_timm',
-    'write_torchvision'
+    'BACKBONE_ALONE', 'FRAMEWORKS', 'Written', 'detectron2_table',
+    'huggingface_table', 'rename_to_ours', 'rename_to_theirs',
+    'write_detectron2', 'write_huggingface', 'write_timm', 'write_torchvision'
 ]

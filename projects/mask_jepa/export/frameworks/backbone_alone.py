@@ -1,3 +1,4 @@
+from collections import Counter
 from functools import partial
 from typing import Dict
 
@@ -7,11 +8,12 @@ from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
 from .backbone_names import backbone_table
-from .name_table import rename_to_theirs
+from .name_table import count_without_place, rename_to_theirs
+from .written import Written
 
 
 def write_backbone(framework: str, weights: Dict[str, Tensor],
-                   model: ConfigDict, path: str) -> None:
+                   model: ConfigDict, path: str) -> Written:
     """Write the backbone as a state dict of timm or torchvision.
 
     Args:
@@ -21,6 +23,9 @@ def write_backbone(framework: str, weights: Dict[str, Tensor],
         model (ConfigDict): The ``model`` of the pretraining's config.
         path (str): Where to.
 
+    Returns:
+        Written: What is in the file, and what is not.
+
     Raises:
         ValueError: If the framework has no such backbone.
     """
@@ -29,10 +34,14 @@ def write_backbone(framework: str, weights: Dict[str, Tensor],
         name: value
         for name, value in weights.items() if name.startswith('backbone.')
     }
-    save_checkpoint(
+    others = Counter(f'{name.split(".")[0]}.*' for name in weights
+                     if name not in backbone)
+    written = Written(
         rename_to_theirs(backbone, table),
-        path,
-        backend_args=dict(backend=ATOMIC_LOCAL))
+        count_without_place(backbone, table) + others)
+    save_checkpoint(
+        written.weights, path, backend_args=dict(backend=ATOMIC_LOCAL))
+    return written
 
 
 write_timm = partial(write_backbone, 'timm')

@@ -8,7 +8,8 @@ from torch import Tensor
 from ...utils import ATOMIC_LOCAL
 from .backbone_names import backbone_table
 from .mask2former_names import detectron2_mask2former
-from .name_table import Row, rename_to_theirs
+from .name_table import Row, count_without_place, rename_to_theirs
+from .written import Written
 
 # Modules of Mask2Former's own code whose names have changed once. Without a
 # version they would take these names for the old ones.
@@ -39,7 +40,7 @@ def detectron2_table(model: ConfigDict) -> List[Row]:
 
 
 def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
-                     path: str) -> None:
+                     path: str) -> Written:
     """Write a file that detectron2's checkpointer loads.
 
     It holds tensors and plain types only. The class predictor is not in it.
@@ -49,12 +50,17 @@ def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
         model (ConfigDict): The ``model`` of the pretraining's config.
         path (str): Where to.
 
+    Returns:
+        Written: What is in the file, and what is not.
+
     Raises:
         ValueError: If Mask2Former's own code has no such model.
     """
-    renamed = OrderedDict(rename_to_theirs(weights, detectron2_table(model)))
+    table = detectron2_table(model)
+    renamed = OrderedDict(rename_to_theirs(weights, table))
     renamed._metadata = OrderedDict(
         {name: dict(version=2)
          for name in VERSIONED})
     save_checkpoint(
         dict(model=renamed), path, backend_args=dict(backend=ATOMIC_LOCAL))
+    return Written(renamed, count_without_place(weights, table))

@@ -10,9 +10,10 @@ from torch import Tensor
 from ...utils import ATOMIC_LOCAL
 from .mask2former_names import huggingface_mask2former
 from .maskformer_names import huggingface_maskformer
-from .name_table import Row, rename_to_theirs
+from .name_table import Row, count_without_place, rename_to_theirs
 from .resnet_names import huggingface_resnet
 from .swin_names import huggingface_swin
+from .written import Written
 
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
 BACKBONE = 'model.pixel_level_module.encoder.'
@@ -92,7 +93,7 @@ def image_processor_config(model: ConfigDict) -> Dict[str, Any]:
 
 
 def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
-                      folder: str) -> None:
+                      folder: str) -> Written:
     """Write a folder that ``from_pretrained`` of transformers loads.
 
     The class predictor is not in it, and begins anew there.
@@ -102,11 +103,15 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
         model (ConfigDict): The ``model`` of the pretraining's config.
         folder (str): Where to.
 
+    Returns:
+        Written: What is in the folder, and what is not.
+
     Raises:
         ValueError: If transformers has no such model.
     """
     config = huggingface_config(model)
-    renamed = rename_to_theirs(weights, huggingface_table(model))
+    table = huggingface_table(model)
+    renamed = rename_to_theirs(weights, table)
     backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
     backend.put(
         save(renamed, metadata=dict(format='pt')),
@@ -117,6 +122,7 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
     }.items():
         backend.put_text(
             json.dumps(content, indent=2) + '\n', osp.join(folder, name))
+    return Written(renamed, count_without_place(weights, table))
 
 
 def _families(model: ConfigDict) -> Tuple[str, str]:

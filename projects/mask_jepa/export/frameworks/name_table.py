@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -50,14 +51,7 @@ def rename_to_theirs(weights: Dict[str, Tensor],
     """
     renamed = {}
     for name, value in weights.items():
-        for each in table:
-            parts = _match(each.ours, name)
-            if parts is not None:
-                break
-        else:
-            raise ValueError(
-                f'{name} has no counterpart in that framework: only the '
-                'architectures that both have can be handed over.')
+        each, parts = _find_row(name, table)
         names = [_fill(template, parts) for template in each.theirs]
         value = each.to_theirs(value)
         pieces = value.chunk(len(names)) if len(names) > 1 else [value]
@@ -65,6 +59,26 @@ def rename_to_theirs(weights: Dict[str, Tensor],
         renamed.update((their_name, piece.clone())
                        for their_name, piece in zip(names, pieces))
     return renamed
+
+
+def count_without_place(weights: Dict[str, Tensor],
+                        table: List[Row]) -> Counter:
+    """Count the tensors that another framework has no place for.
+
+    Args:
+        weights (dict[str, Tensor]): Named as in mmdet.
+        table (list[Row]): The first row that fits counts.
+
+    Returns:
+        Counter: Number of tensors by our name in the table, with ``*`` for
+        the numbers in it, too.
+
+    Raises:
+        ValueError: If a tensor is in no row.
+    """
+    rows = (_find_row(name, table)[0] for name in weights)
+    return Counter(
+        re.sub(r'\d+', '*', each.ours) for each in rows if not each.theirs)
 
 
 def rename_to_ours(weights: Dict[str, Tensor],
@@ -102,6 +116,15 @@ def rename_to_ours(weights: Dict[str, Tensor],
             [weights[piece] for piece in names])
         renamed[_fill(each.ours, parts)] = each.to_ours(stacked)
     return renamed, unknown
+
+
+def _find_row(name: str, table: List[Row]) -> Tuple[Row, Tuple[str, ...]]:
+    for each in table:
+        parts = _match(each.ours, name)
+        if parts is not None:
+            return each, parts
+    raise ValueError(f'{name} has no counterpart in that framework: only the '
+                     'architectures that both have can be handed over.')
 
 
 def _match(template: str, name: str) -> Optional[Tuple[str, ...]]:
