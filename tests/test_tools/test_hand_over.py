@@ -187,7 +187,7 @@ def test_verify_refuses_other_configs_in_one_sentence(refusal, config,
     ('configs/no_such.py', 'There is no config file at configs/no_such.py.'),
     ('mmdet::mask2former/no_such.py', 'No installed library has a config '
      'mmdet::mask2former/no_such.py: '),
-    (DATA_ALONE, f'{DATA_ALONE} is no pretraining config: give one such as '
+    (DATA_ALONE, f'{DATA_ALONE} describes no model: give one such as '
      'configs/mask_jepa_r50_coco.py.'),
 ])
 def test_describe_refuses_other_configs_in_one_sentence(
@@ -224,6 +224,18 @@ def test_config_without_a_scope_is_described(python, tmp_path):
     one, other = output.splitlines()[-2:]
     assert one == other.replace('same', 'mask_jepa_r18_tiny')
     assert one.count(' G |') == 1
+
+
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_finetuning_is_described(python, library):
+    config = finetune_config(library)
+    row = python('tools/analysis_tools/describe_configs.py',
+                 config).splitlines()[-1].split(' | ')
+    weights = stock_model(library, None).parameters()
+    count = sum(value.numel() for value in weights)
+    assert row[1] == f'{count / 1e6:.1f} M'
+    assert float(row[3].removesuffix(' G')) > 1
+    assert row[-1] == '160 |'
 
 
 def test_export_refuses_other_files_in_one_sentence(python, tmp_path):

@@ -1,9 +1,10 @@
-"""Describe pretraining configs: size of the network and cost of an image.
+"""Describe configs: size of the network and cost of an image.
 
-A Markdown table. Parameters are those that are handed over; FLOPs are of one
-forward pass of backbone, neck, pixel decoder and transformer decoder, for one
-crop of the config's size, as mmengine counts them (multiply-adds; the
-sampling of deformable attention is not counted).
+A Markdown table. Parameters of a pretraining are those that are handed over,
+of a fine-tuning all. FLOPs are of one forward pass of backbone, neck, pixel
+decoder and transformer decoder, for one crop of a pretraining's size, or an
+image of 512x512 pixels, as mmengine counts them (multiply-adds; the sampling
+of deformable attention is not counted).
 """
 import argparse
 import logging
@@ -15,12 +16,16 @@ sys.path.insert(
     0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
 
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from projects.mask_jepa.export import export_weights, load_pretraining_config
+from projects.mask_jepa.export import export_weights
+from projects.mask_jepa.utils import load_config
+
+FINETUNING_SIZE = 512
 
 
 class HandedOver(nn.Module):
@@ -49,32 +54,104 @@ class HandedOver(nn.Module):
         return adapter.decode(memory, mask_features, queries)[2][-1]
 
 
+class Finetuned(nn.Module):
+    """Backbone and head of a stock model.
+
+    Args:
+        model (nn.Module): A detector of mmdet or a segmenter of mmseg.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict masks.
+
+        Args:
+            image (Tensor): (B, 3, H, W).
+
+        Returns:
+            Tensor: Mask logits, (B, N, h, w).
+        """
+        size = tuple(image.shape[-2:])
+        sample = DetDataSample(
+            metainfo=dict(img_shape=size, batch_input_shape=size))
+        head = getattr(self.model, 'panoptic_head', None)
+        head = head or self.model.decode_head
+        features = self.model.extract_feat(image)
+        return head(features, [sample] * len(image))[1][-1]
+
+
+def load_network(name: str) -> Config:
+    """Load a config that describes a network.
+
+    Args:
+        name (str): As for :func:`~projects.mask_jepa.utils.load_config`.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no config, or has no model.
+    """
+    config = load_config(name)
+    if not config.get('model'):
+        raise ValueError(f'{name} describes no model: give one such as '
+                         'configs/mask_jepa_r50_coco.py.')
+    return config
+
+
+def count_flops(network: nn.Module, size: int) -> str:
+    """Count the multiply-adds of a square image.
+
+    Args:
+        network (nn.Module): Takes an image.
+        size (int): Of its side, in pixels.
+
+    Returns:
+        str: With unit.
+    """
+    with torch.no_grad():
+        flops = get_model_complexity_info(
+            network, (3, size, size), show_table=False,
+            show_arch=False)['flops']
+    return f'{flops / 1e9:.1f} G'
+
+
 def describe(name: str, config: Config) -> str:
     """Describe one config.
 
     Args:
         name (str): Of the config.
-        config (Config): Of a pretraining.
+        config (Config): Of a pretraining, or of mmdet or mmseg.
 
     Returns:
         str: A row of the table.
     """
     init_default_scope(config.get('default_scope', 'mmdet'))
+    config.model.init_cfg = None
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model).eval()
-    state = model.state_dict()
-    state['random_queries.lowest_sigma'].zero_()
-    names = export_weights(state, 'mmdet').state_dict
-    parameters = sum(value.numel() for name, value in model.named_parameters()
-                     if name in names)
-    crop = config.crop_size
-    with torch.no_grad():
-        flops = get_model_complexity_info(
-            HandedOver(model), (3, crop, crop), show_table=False,
-            show_arch=False)['flops']
-    return (f'| {name} | {parameters / 1e6:.1f} M | {crop} | '
-            f'{flops / 1e9:.1f} G | {config.train_dataloader.batch_size} | '
-            f'{config.max_iters} |')
+    weights = dict(model.named_parameters())
+    if config.model.type == 'MaskJEPA':
+        state = model.state_dict()
+        state['random_queries.lowest_sigma'].zero_()
+        names = export_weights(state, 'mmdet').state_dict
+        weights = {key: weights[key] for key in weights.keys() & names.keys()}
+        size = config.crop_size
+        flops = count_flops(HandedOver(model), size)
+    else:
+        size = FINETUNING_SIZE
+        flops = 'not counted'  # Of videos.
+        if not hasattr(model, 'track_head'):
+            flops = count_flops(Finetuned(model), size)
+    parameters = sum(value.numel() for value in weights.values())
+    length = config.train_cfg.get('max_iters')
+    length = length or f'{config.train_cfg.max_epochs} epochs'
+    return (f'| {name} | {parameters / 1e6:.1f} M | {size} | {flops} | '
+            f'{config.train_dataloader.batch_size} | {length} |')
 
 
 def main() -> None:
@@ -85,11 +162,11 @@ def main() -> None:
     parser.add_argument('configs', nargs='+')
     args = parser.parse_args()
     try:
-        configs = [load_pretraining_config(path) for path in args.configs]
+        configs = [load_network(path) for path in args.configs]
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
     logging.disable(logging.WARNING)  # Of operations that are not counted.
-    print('| config | parameters | crop | FLOPs | images a GPU | iterations |')
+    print('| config | parameters | image | FLOPs | images a GPU | length |')
     print('|---|---|---|---|---|---|')
     for path, config in zip(args.configs, configs):
         name = osp.splitext(osp.basename(path))[0]
