@@ -20,7 +20,7 @@ from rich.table import Table
 
 from projects.mask_jepa.export import (coverage_report, load_checkpoint,
                                        parts_left_out)
-from projects.mask_jepa.utils import load_config
+from projects.mask_jepa.utils import load_model_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,10 +46,7 @@ def main() -> None:
     """Verify."""
     args = parse_args()
     try:
-        cfg = load_config(args.config)
-        if not cfg.get('model'):
-            raise ValueError(f'{args.config} describes no model: give a '
-                             'config that mmdet or mmseg trains.')
+        cfg = load_model_config(args.config)
         checkpoint = load_checkpoint(args.checkpoint)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))

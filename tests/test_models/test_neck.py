@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.utils import import_modules_from_strings
 
 from projects.mask_jepa.evaluation import encode_levels
 from projects.mask_jepa.export import coverage_report, export_weights
@@ -13,8 +14,8 @@ SIZES = {'c1': 4, 'F_1': 2, 'F_2': 4, 'F_3': 8, 'F_last': 16}
 
 @pytest.fixture
 def parts(tiny_config):
-    from mmpretrain.models import VisionTransformer  # noqa: F401  (registers)
     from mmseg.utils import register_all_modules
+    import_modules_from_strings('mmpretrain.models')
     register_all_modules(init_default_scope=False)
     config = tiny_config({'model.panoptic_head.in_channels': [CHANNELS] * 4})
     config.model.backbone = dict(

@@ -187,8 +187,8 @@ def test_verify_refuses_other_configs_in_one_sentence(refusal, config,
     ('configs/no_such.py', 'There is no config file at configs/no_such.py.'),
     ('mmdet::mask2former/no_such.py', 'No installed library has a config '
      'mmdet::mask2former/no_such.py: '),
-    (DATA_ALONE, f'{DATA_ALONE} describes no model: give one such as '
-     'configs/mask_jepa_r50_coco.py.'),
+    (DATA_ALONE, f'{DATA_ALONE} describes no model: give a whole config, '
+     'such as mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py.'),
 ])
 def test_describe_refuses_other_configs_in_one_sentence(
         refusal, capsys, config, sentence):

@@ -4,24 +4,21 @@ import json
 import sys
 from pathlib import Path
 
+import make_subset
 import numpy as np
 import pytest
+from coco_subset import CocoAnnotations
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.utils import register_all_modules
+from mmseg_subset import MMSegImages
 from PIL import Image
+from subset_order import subset_order
+from subset_sizes import subset_sizes
 
 TOOL = 'tools/dataset_converters/make_subset.py'
-TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
-sys.path.insert(0, str(TOOLS))
-
-import make_subset  # noqa: E402  (its folder is on the path only now)
-from coco_subset import CocoAnnotations  # noqa: E402
-from mmseg_subset import MMSegImages  # noqa: E402
-from subset_order import subset_order  # noqa: E402
-from subset_sizes import subset_sizes  # noqa: E402
 
 LAYOUTS = {
     'ade20k': ('ade/ADEChallengeData2016', 'images/training/{}.jpg',

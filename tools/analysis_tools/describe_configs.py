@@ -23,16 +23,18 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from projects.mask_jepa.export import export_weights
-from projects.mask_jepa.utils import load_config
+from projects.mask_jepa.models import MaskJEPA
+from projects.mask_jepa.utils import load_model_config
 
 FINETUNING_SIZE = 512
 
 
-class HandedOver(nn.Module):
-    """What a fine-tuning gets, run with the learned queries.
+class MaskPredictor(nn.Module):
+    """Backbone, neck and head of a model, as a module of an image.
 
     Args:
-        model (nn.Module): A MaskJEPA.
+        model (nn.Module): A MaskJEPA, run with the learned queries, a
+            detector of mmdet or a segmenter of mmseg.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -48,59 +50,18 @@ class HandedOver(nn.Module):
         Returns:
             Tensor: Mask logits, (B, N, h, w).
         """
-        adapter = self.model.adapter
-        mask_features, memory = self.model.encode(image)
-        queries = adapter.learned_queries.expand(len(image), -1, -1)
-        return adapter.decode(memory, mask_features, queries)[2][-1]
-
-
-class Finetuned(nn.Module):
-    """Backbone and head of a stock model.
-
-    Args:
-        model (nn.Module): A detector of mmdet or a segmenter of mmseg.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Predict masks.
-
-        Args:
-            image (Tensor): (B, 3, H, W).
-
-        Returns:
-            Tensor: Mask logits, (B, N, h, w).
-        """
+        if isinstance(self.model, MaskJEPA):
+            adapter = self.model.adapter
+            mask_features, memory = self.model.encode(image)
+            queries = adapter.learned_queries.expand(len(image), -1, -1)
+            return adapter.decode(memory, mask_features, queries)[2][-1]
+        head = getattr(self.model, 'panoptic_head', None)
+        head = head or self.model.decode_head
         size = tuple(image.shape[-2:])
         sample = DetDataSample(
             metainfo=dict(img_shape=size, batch_input_shape=size))
-        head = getattr(self.model, 'panoptic_head', None)
-        head = head or self.model.decode_head
         features = self.model.extract_feat(image)
         return head(features, [sample] * len(image))[1][-1]
-
-
-def load_network(name: str) -> Config:
-    """Load a config that describes a network.
-
-    Args:
-        name (str): As for :func:`~projects.mask_jepa.utils.load_config`.
-
-    Returns:
-        Config: The config.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no config, or has no model.
-    """
-    config = load_config(name)
-    if not config.get('model'):
-        raise ValueError(f'{name} describes no model: give one such as '
-                         'configs/mask_jepa_r50_coco.py.')
-    return config
 
 
 def count_flops(network: nn.Module, size: int) -> str:
@@ -135,18 +96,18 @@ def describe(name: str, config: Config) -> str:
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model).eval()
     weights = dict(model.named_parameters())
-    if config.model.type == 'MaskJEPA':
+    if isinstance(model, MaskJEPA):
         state = model.state_dict()
         state['random_queries.lowest_sigma'].zero_()
         names = export_weights(state, 'mmdet').state_dict
         weights = {key: weights[key] for key in weights.keys() & names.keys()}
         size = config.crop_size
-        flops = count_flops(HandedOver(model), size)
+        flops = count_flops(MaskPredictor(model), size)
     else:
         size = FINETUNING_SIZE
         flops = 'not counted'  # Of videos.
         if not hasattr(model, 'track_head'):
-            flops = count_flops(Finetuned(model), size)
+            flops = count_flops(MaskPredictor(model), size)
     parameters = sum(value.numel() for value in weights.values())
     length = config.train_cfg.get('max_iters')
     length = length or f'{config.train_cfg.max_epochs} epochs'
@@ -162,7 +123,7 @@ def main() -> None:
     parser.add_argument('configs', nargs='+')
     args = parser.parse_args()
     try:
-        configs = [load_network(path) for path in args.configs]
+        configs = [load_model_config(path) for path in args.configs]
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
     logging.disable(logging.WARNING)  # Of operations that are not counted.

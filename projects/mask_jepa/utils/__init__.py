@@ -3,6 +3,7 @@ from .cpu_distributed import leave_process_group, prepare_cpu_distributed
 from .evaluating import evaluating
 from .evenly_spread import evenly_spread
 from .load_config import load_config
+from .load_model_config import load_model_config
 from .monitoring_cost import monitoring_seconds, note_monitoring_seconds
 from .quiet import quiet_log
 from .seed import fixed_seed, global_seed, mix_seed
@@ -12,6 +13,7 @@ from .unwrap import unwrap
 __all__ = [
     'ATOMIC_LOCAL', 'AtomicLocalBackend', 'evaluating', 'evenly_spread',
     'fixed_seed', 'global_seed', 'leave_process_group', 'load_config',
-    'mix_seed', 'monitoring_seconds', 'note_monitoring_seconds',
-    'prepare_cpu_distributed', 'quiet_log', 'stock_tool', 'unwrap'
+    'load_model_config', 'mix_seed', 'monitoring_seconds',
+    'note_monitoring_seconds', 'prepare_cpu_distributed', 'quiet_log',
+    'stock_tool', 'unwrap'
 ]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.utils import import_modules_from_strings
 from small_heads import FAMILIES, head_config
 
 from projects.mask_jepa.export import export_weights
@@ -50,8 +51,8 @@ BACKBONES = {
 @pytest.fixture
 def build(tiny_config):
     """Build a pretraining of a backbone and a head."""
-    import mmpretrain.models  # noqa: F401  (registers the backbones)
     from mmseg.utils import register_all_modules
+    import_modules_from_strings('mmpretrain.models')
     register_all_modules(init_default_scope=False)
 
     def make(backbone, family):

@@ -10,6 +10,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.structures import InstanceData
+from mmengine.utils import import_modules_from_strings
 from small_heads import CHANNELS, maskformer_head
 
 from projects.mask_jepa.export import coverage_report, export_weights
@@ -18,8 +19,8 @@ from projects.mask_jepa.export import coverage_report, export_weights
 @pytest.fixture
 def parts():
     """A plain ViT and the head that goes with it."""
-    import encoder_only_head  # noqa: F401  (registers the family)
-    from mmpretrain.models import VisionTransformer  # noqa: F401  (registers)
+    # As custom_imports does; the import registers them.
+    import_modules_from_strings(['encoder_only_head', 'mmpretrain.models'])
     stock = maskformer_head('PixelDecoder')
     return ConfigDict(
         backbone=dict(
