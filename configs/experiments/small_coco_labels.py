@@ -13,10 +13,9 @@ finetune_iters = 1200
 tasks = {
     'COCO person instances':
     dict(
-        config='configs/finetune/mmdet/mask2former_r18-tiny-mask-jepa-pre_'
-        '1xb4-160i_small-coco-person.py',
+        config='configs/experiments/_base_/coco_person_task.py',
         library='mmdet',
-        metric='coco/segm_mAP',
+        metric='coarse/segm_mAP',
         scale=100,
         options={
             'train_cfg.max_iters': finetune_iters,
@@ -36,6 +35,10 @@ pretrainings = {
         }),
 }
 arms = {
-    'no pretraining': dict(),
-    'Mask-JEPA': dict(pretraining='Mask-JEPA'),
+    'no pretraining':
+    dict(),
+    'Mask-JEPA':
+    dict(pretraining='Mask-JEPA'),
+    'Mask-JEPA, backbone only':
+    dict(pretraining='Mask-JEPA', parts=['backbone']),
 }

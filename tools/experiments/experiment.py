@@ -130,7 +130,11 @@ def _task(name: str, entry: Dict) -> Task:
 
 def _load(entry: Dict) -> Config:
     config = Config.fromfile(entry.config)
-    config.merge_from_dict(dict(entry.get('options', {})))
+    try:
+        config.merge_from_dict(dict(entry.get('options', {})))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError('options name what the config does not have, as '
+                         f'--cfg-options would: {entry.config}: {error}')
     return config
 
 

@@ -17,6 +17,23 @@ from table import make_tables
 from workers import Workers
 
 
+def count(text: str) -> int:
+    """Read a number of things.
+
+    Args:
+        text (str): From the command line.
+
+    Returns:
+        int: At least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is less.
+    """
+    if not (text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f'must be 1 or more, but is {text}')
+    return int(text)
+
+
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,9 +49,10 @@ def parse_args() -> argparse.Namespace:
         help='folder of results.json, table.md and plot.png; runs in its '
         'results.json are not made again; by default <name> in the folder of '
         'the runs')
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='runs at a time')
-    parser.add_argument(
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
+        '--jobs', type=count, default=1, help='runs at a time')
+    places.add_argument(
         '--gpus', type=int, nargs='+', help='a run at a time on each of them')
     parser.add_argument(
         '--seeds', type=int, nargs='+', help='only these')
@@ -80,6 +98,9 @@ def select(experiment: Experiment, args: argparse.Namespace) -> Experiment:
 def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
     """Write what is known so far.
 
+    What was published before and is no run of the experiment any more, since
+    its config has changed, is kept as ``earlier``.
+
     Args:
         experiment (Experiment): All of it.
         store (RunStore): Where its runs lie.
@@ -94,6 +115,9 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
         if result is not None:
             # Another experiment may have made it under another name.
             found.append(dict(result, arm=run.arm, task=run.task.name))
+    if not found:
+        return 'Nothing is made yet.'
+    current = {result['digest'] for result in found}
     content = dict(
         experiment=experiment.name,
         question=experiment.question,
@@ -101,12 +125,14 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
             each.name: each.images_seen
             for each in experiment.pretrainings
         },
-        runs=found)
+        runs=found,
+        earlier=[
+            result for digest, result in store.published.items()
+            if digest not in current
+        ])
     write_text(
         osp.join(out, 'results.json'),
         json.dumps(content, indent=1) + '\n')
-    if not found:
-        return 'Nothing is made yet.'
     cells = group_scores(found)
     tables = make_tables(cells, experiment.compare_with)
     write_text(osp.join(out, 'table.md'), tables)
@@ -122,12 +148,12 @@ def main() -> None:
     try:
         experiment = read_experiment(args.experiment)
         chosen = select(experiment, args)
+        out = args.out or osp.join(args.runs, experiment.name)
+        store = RunStore(args.runs, osp.join(out, 'results.json'))
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
-    out = args.out or osp.join(args.runs, experiment.name)
     os.makedirs(args.runs, exist_ok=True)
     os.makedirs(out, exist_ok=True)
-    store = RunStore(args.runs, osp.join(out, 'results.json'))
     unmade = {}  # Each once, under the first arm that asks for it.
     for run in chosen.finetunings:
         if store.result(run) is None:

@@ -14,6 +14,7 @@ from projects.mask_jepa.report import read_run
 from projects.mask_jepa.utils import ATOMIC_LOCAL
 
 RESULT = 'result.json'
+CODE = 'code.txt'
 Run = Union[Pretraining, Finetuning]
 
 
@@ -59,16 +60,24 @@ class RunStore:
         root (str): Folder for the runs.
         published (str): JSON file with results of runs whose folders may be
             gone; they count as made.
+
+    Raises:
+        ValueError: If that file is not what an experiment wrote.
     """
 
     def __init__(self, root: str, published: str) -> None:
         self.root = root
-        self.code = describe_code()
         self.published: Dict[str, dict] = {}
         if osp.isfile(published):
-            with open(published) as file:
-                for result in json.load(file)['runs']:
+            try:
+                with open(published) as file:
+                    content = json.load(file)
+                for result in content['runs'] + content.get('earlier', []):
                     self.published[result['digest']] = result
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(
+                    f'{published} is not a results.json of an experiment: '
+                    'give --out another folder, or restore the file.')
 
     def folder(self, run: Run) -> str:
         """Find the folder of a run, or name it.
@@ -81,6 +90,17 @@ class RunStore:
         """
         found = glob(osp.join(escape(self.root), f'*_{run.digest}'))
         return found[0] if found else osp.join(self.root, run.folder)
+
+    def lock(self, run: Run) -> str:
+        """Name the file that a process locks to make a run.
+
+        Args:
+            run (Pretraining | Finetuning): The run.
+
+        Returns:
+            str: Path, outside the folder of the run, which may be removed.
+        """
+        return osp.join(self.root, 'locks', run.digest)
 
     def result(self, run: Run) -> Optional[dict]:
         """Look up what came out.
@@ -109,12 +129,13 @@ class RunStore:
             list[str]: Arguments of the Python interpreter.
         """
         folder = self.folder(run)
-        if isinstance(run, Pretraining) and run.library == 'mask_jepa':
-            os.makedirs(folder, exist_ok=True)
-            return run.prepare(folder)
-        # The stock tools do not resume exactly, so a torn run starts again.
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+        resumes = isinstance(run, Pretraining) and run.library == 'mask_jepa'
+        if not resumes:
+            # The stock tools do not resume exactly: a torn run starts again.
+            shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder, exist_ok=True)
+        with open(osp.join(folder, CODE), 'a') as file:
+            file.write(f'{describe_code()}\n')
         if isinstance(run, Pretraining):
             return run.prepare(folder)
         if run.pretraining:
@@ -135,11 +156,14 @@ class RunStore:
             ValueError: If a fine-tuning logged no score.
         """
         folder = self.folder(run)
+        with open(osp.join(folder, CODE)) as file:
+            versions = dict.fromkeys(file.read().split())
         result = dict(
             digest=run.digest,
             seed=run.seed,
             seconds=round(seconds),
-            code=self.code)
+            # More than one where a pretraining went on with newer code.
+            code=' '.join(versions))
         if isinstance(run, Pretraining):
             result.update(pretraining=run.name, images_seen=run.images_seen)
         else:
@@ -163,5 +187,8 @@ class RunStore:
                 metric=metric,
                 score=scores[max(scores)],
                 curve=scores)
+            if run.pretraining:
+                pretraining = self.result(run.pretraining)
+                result.update(pretraining_code=pretraining['code'])
         write_text(osp.join(folder, RESULT), json.dumps(result, indent=2))
         return result

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Dict, List, Optional
 
+from run_lock import lock_run
 from run_store import Run, RunStore
 from runs import Finetuning
 
@@ -41,14 +42,14 @@ class Workers:
             runs (list[Pretraining | Finetuning]): None of them made yet.
 
         Raises:
-            RuntimeError: If a run fails; the others in progress are finished
+            RuntimeError: If runs fail; the others in progress are finished
                 first, and no new one is started.
         """
-        waiting, running, failure = list(runs), {}, None
+        waiting, running, failures = list(runs), {}, []
         clock = Clock(runs, self.jobs)
         with ThreadPoolExecutor(self.jobs) as pool:
-            while running or (waiting and failure is None):
-                while failure is None and len(running) < self.jobs:
+            while running or (waiting and not failures):
+                while not failures and len(running) < self.jobs:
                     ready = next(filter(self._is_ready, waiting), None)
                     if ready is None:
                         break
@@ -63,9 +64,9 @@ class Workers:
                     try:
                         clock.tell(run, future.result())
                     except (RuntimeError, ValueError, OSError) as error:
-                        failure = error
-        if failure is not None:
-            raise failure
+                        failures.append(str(error))
+        if failures:
+            raise RuntimeError('\n'.join(failures))
 
     def _is_ready(self, run: Run) -> bool:
         needed = run.pretraining if isinstance(run, Finetuning) else None
@@ -74,25 +75,35 @@ class Workers:
     def _make_one(self, run: Run) -> dict:
         slot = self.slots.get()
         try:
-            command = self.store.prepare(run)
-            folder = self.store.folder(run)
-            environment = dict(os.environ)
-            threads = max((os.cpu_count() or 1) // self.jobs, 1)
-            environment.setdefault('OMP_NUM_THREADS', str(threads))
-            if slot is not None:
-                environment['CUDA_VISIBLE_DEVICES'] = str(slot)
-            begin = time.time()
-            with open(osp.join(folder, LOG), 'a') as log:
-                code = subprocess.run([sys.executable, *command],
-                                      stdout=log,
-                                      stderr=subprocess.STDOUT,
-                                      env=environment).returncode
-            if code:
-                raise RuntimeError(f'{run.title} failed; the end of '
-                                   f'{folder}/{LOG}:\n{_tail(folder)}')
-            return self.store.finish(run, time.time() - begin)
+            with lock_run(
+                    self.store.lock(run), lambda: print(
+                        f'{run.title} is being made by another command; '
+                        'waiting for it.',
+                        flush=True)) as lock:
+                # By then another command may have made it.
+                return self.store.result(run) or self._train(run, slot, lock)
         finally:
             self.slots.put(slot)
+
+    def _train(self, run: Run, slot: Optional[int], lock: int) -> dict:
+        command = self.store.prepare(run)
+        folder = self.store.folder(run)
+        environment = dict(os.environ)
+        threads = max((os.cpu_count() or 1) // self.jobs, 1)
+        environment.setdefault('OMP_NUM_THREADS', str(threads))
+        if slot is not None:
+            environment['CUDA_VISIBLE_DEVICES'] = str(slot)
+        begin = time.time()
+        with open(osp.join(folder, LOG), 'a') as log:
+            code = subprocess.run([sys.executable, *command],
+                                  stdout=log,
+                                  stderr=subprocess.STDOUT,
+                                  env=environment,
+                                  pass_fds=[lock]).returncode
+        if code:
+            raise RuntimeError(f'{run.title} failed; the end of '
+                               f'{folder}/{LOG}:\n{_tail(folder)}')
+        return self.store.finish(run, time.time() - begin)
 
 
 class Clock:

@@ -36,7 +36,7 @@ def write_plan(tmp_path, monkeypatch):
     monkeypatch.setattr('experiment.count_images', lambda *arguments: 16)
     Path('pretraining.py').write_text('train_cfg = dict(max_iters=3)\n'
                                       'train_dataloader = dict(batch_size=2)\n'
-                                      'lr = 1.0\n')
+                                      'hooks = [dict(type="Hook")]\n')
     Path('task.py').write_text(
         'train_dataloader = dict(dataset=dict(type="Images"))\n'
         'model = dict(init_cfg=dict(type="Pretrained", checkpoint="old"))\n')

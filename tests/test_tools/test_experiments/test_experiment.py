@@ -108,6 +108,8 @@ def test_missing_key_is_named(write_plan, key):
     ('pretrainings', dict(option=1), r"pretrainings\['ours'\] has option"),
     ('pretrainings', dict(config='no.py'), "a config file, but is 'no.py'"),
     ('pretrainings', dict(library='mmdet3d'), "library names 'mmdet3d'"),
+    ('pretrainings', dict(options={'hooks.3.a': 1}), 'py: .*Index 3 exceeds'),
+    ('tasks', dict(options={'model.init_cfg.type.a': 1}), 'task.py: '),
     ('tasks', dict(metrics='mIoU'), r"tasks\['streets'\] has metrics"),
     ('tasks', dict(config=None), 'must be a config file, but is None'),
     ('tasks', dict(library='mmsegmentation'), "names 'mmsegmentation'"),

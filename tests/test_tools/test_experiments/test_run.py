@@ -29,11 +29,13 @@ def make(log_scores):
     """Give a run of an experiment a score, by its place in the order."""
 
     def one(experiment, store, index, score):
-        run = experiment.finetunings[index]
-        folder = Path(store.folder(run))
-        folder.mkdir(parents=True)
-        log_scores(folder, 'mIoU', {1: score})
-        store.finish(run, 1)
+        finetuning = experiment.finetunings[index]
+        for run in filter(None, (finetuning.pretraining, finetuning)):
+            folder = Path(store.folder(run))
+            folder.mkdir(parents=True)
+            (folder / 'code.txt').write_text('a1b2c3d\n')
+            log_scores(folder, 'mIoU', {1: score})
+            store.finish(run, 1)
 
     return one
 
@@ -118,12 +120,36 @@ def test_results_bear_the_names_of_this_experiment(write_plan, make):
     assert imread('out/plot.png').shape[1] == 1200
 
 
-def test_without_a_score_there_is_no_table(write_plan):
+def test_without_a_score_nothing_is_written(write_plan):
     experiment = read_experiment(write_plan())
     store = RunStore('runs', 'results.json')
     assert write_results(experiment, store, 'out') == 'Nothing is made yet.'
-    assert json.loads(Path('out/results.json').read_text())['runs'] == []
-    assert not Path('out/table.md').exists()
+    assert not Path('out').exists()
+
+
+def test_published_scores_outlive_a_change_of_config(write_plan, make):
+    experiment = read_experiment(write_plan())
+    make(experiment, RunStore('runs', ''), 0, 10.0)
+    write_results(experiment, RunStore('runs', ''), 'out')
+    old, = json.loads(Path('out/results.json').read_text())['runs']
+
+    def published():
+        content = json.loads(Path('out/results.json').read_text())
+        return content['runs'], content['earlier']
+
+    Path('task.py').write_text(Path('task.py').read_text() + 'lr = 2.0\n')
+    changed = read_experiment('small.py')
+    # Neither where nothing of the new is known, nor where something is.
+    write_results(changed, RunStore('others', 'out/results.json'), 'out')
+    assert published() == ([old], [])
+    make(changed, RunStore('others', ''), 0, 11.0)
+    for _ in range(2):
+        write_results(changed, RunStore('others', 'out/results.json'), 'out')
+        (new, ), earlier = published()
+        assert (new['score'], earlier) == (11.0, [old])
+    # The change is taken back.
+    write_results(experiment, RunStore('none', 'out/results.json'), 'out')
+    assert published() == ([old], [new])
 
 
 def test_what_was_made_is_tabulated_after_a_failure(run, write_plan, make,
@@ -135,6 +161,27 @@ def test_what_was_made_is_tabulated_after_a_failure(run, write_plan, make,
     with pytest.raises(SystemExit, match='pretraining ours, seed 0 failed'):
         run(plan, '--runs', 'runs', '--arms', 'ours')
     assert '| none | 10.0 | 1 |' in Path('runs/small/table.md').read_text()
+
+
+def test_results_of_something_else_are_refused(run, write_plan):
+    Path('out').mkdir()
+    for content in ('{', '[]', '{"runs": [{}]}'):
+        Path('out/results.json').write_text(content)
+        with pytest.raises(SystemExit, match='is not a results.json of an'):
+            run(write_plan(), '--out', 'out')
+        assert Path('out/results.json').read_text() == content
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['--jobs', '0'], 'must be 1 or more, but is 0'),
+    (['--jobs', 'two'], 'must be 1 or more, but is two'),
+    (['--jobs', '2', '--gpus', '0'], 'not allowed with argument --jobs'),
+])
+def test_workers_must_be_somewhere(run, write_plan, arguments, sentence,
+                                   capsys):
+    with pytest.raises(SystemExit):
+        run(write_plan(), *arguments)
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_plan_that_does_not_fit_ends_in_a_sentence(run, write_plan):

@@ -122,6 +122,25 @@ def test_pretraining_is_made_when_it_has_a_result(store):
     assert store.result(small_pretraining('ours', seed=2)) is None
 
 
+def test_every_version_of_the_code_is_kept(store, make, monkeypatch):
+    pretraining = small_pretraining()
+    for version in ('a1', 'a1', 'b2+'):
+        monkeypatch.setattr('run_store.describe_code', lambda: version)
+        store.prepare(pretraining)
+    assert store.finish(pretraining, 60)['code'] == 'a1 b2+'
+
+    # A torn run of a stock tool starts anew, with the newest code.
+    elsewhere = small_pretraining(library='mmpretrain')
+    for version in ('a1', 'c3'):
+        monkeypatch.setattr('run_store.describe_code', lambda: version)
+        store.prepare(elsewhere)
+    assert store.finish(elsewhere, 60)['code'] == 'c3'
+    Path(store.folder(elsewhere), 'last_checkpoint').write_text('iter_3.pth')
+    result = make(small_finetuning(pretraining=elsewhere), {100: 30.5})
+    assert (result['code'], result['pretraining_code']) == ('c3', 'c3')
+    assert 'pretraining_code' not in make(small_finetuning(), {100: 30.5})
+
+
 def test_fine_tuning_starts_from_the_folder_of_its_pretraining(store):
     pretraining = small_pretraining('first name', library='mmpretrain')
     store.prepare(pretraining)

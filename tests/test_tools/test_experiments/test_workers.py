@@ -1,5 +1,6 @@
 """Runs side by side: what starts when, and what a failure leaves."""
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
@@ -166,6 +167,35 @@ def test_failure_stops_the_rest_and_keeps_what_runs(store):
     assert store.result(fails) is None and store.result(never) is None
 
 
+def test_every_failure_is_told(store):
+    runs = [
+        FakeFinetuning('a', 'wait_for("b"); sys.exit("cold")'),
+        FakeFinetuning('b', 'wait_for("a"); time.sleep(0.5); sys.exit("hot")')
+    ]
+    with pytest.raises(RuntimeError) as caught:
+        Workers(store, jobs=2).make(runs)
+    message = str(caught.value)
+    assert all(run.title in message for run in runs)
+    assert 'cold' in message and 'hot' in message
+
+
+def test_two_commands_make_a_run_once(store, capsys):
+    run = FakeFinetuning('run', 'wait_for("free"); time.sleep(0.5)')
+    free = FakeFinetuning('free', 'wait_for("run")')
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(Workers(store, jobs=1).make, [run])
+        while ('begin', 'run') not in events():
+            time.sleep(0.02)
+        # With two jobs, or it would not begin what the first waits for.
+        second = pool.submit(Workers(store, jobs=2).make, [run, free])
+        first.result(), second.result()
+    assert sorted(events()) == [('begin', 'free'), ('begin', 'run'),
+                                ('end', 'free'), ('end', 'run')]
+    assert (f'{run.title} is being made by another command; waiting for it.'
+            in capsys.readouterr().out)
+    assert store.result(run)['score'] == 7
+
+
 def test_pretraining_that_fails_takes_its_fine_tunings_along(store):
     pretraining = FakePretraining('fails', 'sys.exit(3)')
     run = FakeFinetuning('never', pretraining=pretraining)
@@ -183,7 +213,7 @@ def test_pretraining_that_nobody_makes_is_no_reason_to_wait(store):
 def test_a_run_without_a_score_stops_the_rest(store):
     silent = FakeFinetuning('silent')
     silent.task = silent.task._replace(metric='mAcc')
-    with pytest.raises(ValueError, match='logged no mAcc'):
+    with pytest.raises(RuntimeError, match='logged no mAcc'):
         Workers(store, jobs=1).make([silent, FakeFinetuning('never')])
     assert ('begin', 'never') not in events()
 
