@@ -76,8 +76,12 @@ def use_mixed_precision(cfg: Config) -> None:
         raise SystemExit('--amp needs a GPU, and torch sees none: leave it '
                          'out.')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    if torch.cuda.is_bf16_supported():
+    # Emulated, as on GPUs before Ampere, it would only be slow.
+    if torch.cuda.is_bf16_supported(including_emulation=False):
         cfg.optim_wrapper.dtype = 'bfloat16'
+        # Its range is that of float32: a loss scale would grow until it
+        # overflows.
+        cfg.optim_wrapper.loss_scale = dict(enabled=False)
     else:
         # While float16 looks for its loss scale, gradients may overflow; the
         # scaler skips those steps.

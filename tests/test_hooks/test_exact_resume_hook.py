@@ -103,6 +103,25 @@ def test_resumed_run_equals_the_straight_one(make_runner, accumulated,
     assert not torch.equal(before[name], found[name])
 
 
+def test_new_run_from_old_weights_draws_its_own_numbers(make_runner):
+    first, _ = run(make_runner, {'train_cfg.max_iters': 2}, 'first')
+    start = {
+        'load_from': f'{first.work_dir}/iter_2.pth',
+        'randomness.seed': 7,
+        'train_cfg.max_iters': 2
+    }
+    fresh = make_runner({'randomness.seed': 7}, 'fresh')
+    runner = make_runner(start, 'second')
+    runner.load_or_resume()
+    random = runner.model.random.state_dict()
+    assert random == fresh.model.random.state_dict()
+    assert random['step'] == 0
+    assert first.model.random.step == 2
+    name = 'backbone.conv1.weight'
+    assert torch.equal(runner.model.state_dict()[name],
+                       first.model.state_dict()[name])
+
+
 def test_resume_reads_no_earlier_image(make_runner, monkeypatch):
     """The stock loop loads all earlier batches again to throw them away."""
     options = {

@@ -95,6 +95,25 @@ def test_run_ends_before_the_step(make_runner, name, value):
         assert torch.equal(checkpoint['state_dict'][key], weight), key
 
 
+class Break(Hook):
+    """Spoil the mask predictor before the third iteration."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2:
+            head = runner.model.panoptic_head
+            torch.nn.init.constant_(head.mask_embed[0].weight, math.nan)
+
+
+def test_masks_that_are_no_numbers_end_the_run(make_runner):
+    """Before the matching of masks, which refuses them, can."""
+    runner = make_runner({'train_cfg.max_iters': 6}, hooks=[(Break(), 'LOW')])
+    with pytest.raises(NonFiniteLossError) as caught:
+        runner.train()
+    assert 'Iteration 3: ' in str(caught.value)
+    assert 'loss_prototype_mask=nan' in str(caught.value)
+    assert 'loss_jepa=nan' in str(caught.value)
+
+
 def test_what_is_no_loss_does_not_end_the_run(make_runner):
     """A model may return other values to be logged."""
     runner = make_runner({'train_cfg.max_iters': 2})

@@ -41,6 +41,8 @@ def test_between_two_iterations(schedule):
 def test_end_as_a_share_of_the_training():
     assert sigmas([0, 10, 20, 40], max_iters=60, schedule='linear',
                   end_iter=1 / 3) == pytest.approx([1, 0.5, 0, 0])
+    assert sigmas([0, 30, 60], max_iters=60, schedule='linear',
+                  end_iter=1.0) == pytest.approx([1, 0.5, 0])
 
 
 def test_rising_schedule():
@@ -54,10 +56,26 @@ def test_rising_schedule():
     (dict(end=-0.1), 'end .* -0.1'),
     (dict(begin_iter=10, end_iter=10), 'end_iter=10 .* begin_iter=10'),
     (dict(end_iter=-1), 'end_iter=-1 .* begin_iter=0'),
+    (dict(end_iter=800.0), r'whole number .* \(0, 1\], but is 800.0'),
+    (dict(end_iter=0.0), r'\(0, 1\], but is 0.0'),
 ])
 def test_wrong_option_is_named(options, named):
     with pytest.raises(ValueError, match=named):
         QueryNoiseHook(**options)
+
+
+@pytest.mark.parametrize('end_iter, resolved', [(0.5, 3), (None, 6)])
+def test_change_that_would_end_before_it_begins_is_refused(
+        make_runner, end_iter, resolved):
+    runner = make_runner({
+        'train_cfg.max_iters': 6,
+        'QueryNoiseHook.begin_iter': 6,
+        'QueryNoiseHook.end_iter': end_iter
+    })
+    with pytest.raises(
+            ValueError, match=f'begin_iter=6 .* is {resolved} of 6 iter'):
+        runner.train()
+    assert runner.iter == 0
 
 
 def test_model_follows_the_schedule_in_a_real_run(make_runner):

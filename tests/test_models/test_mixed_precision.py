@@ -1,5 +1,7 @@
 import torch
 
+from projects.mask_jepa.models import Prototypes
+
 
 def test_bfloat16_step_is_finite_and_close_to_float32(tiny_model, images):
     tiny_model.train()
@@ -18,6 +20,18 @@ def test_bfloat16_step_is_finite_and_close_to_float32(tiny_model, images):
     gradients = [parameter.grad for parameter in tiny_model.parameters()
                  if parameter.requires_grad]
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_prototypes_move_in_float32():
+    torch.manual_seed(0)
+    batches = torch.randn(3, 2, 32, 8, 8)
+    exact, mixed = Prototypes(5, 32), Prototypes(5, 32)
+    for batch in batches:
+        exact(batch)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            mixed(batch)
+    assert torch.equal(exact.centers, mixed.centers)
+    assert torch.equal(exact.shares, mixed.shares)
 
 
 def test_pixel_decoder_stays_in_float32(tiny_model, images):

@@ -46,6 +46,8 @@ def test_auxiliary_self_attention_off_has_no_such_module(make_model, images):
     with_it = make_model()
     assert any('auxiliary_self_attention' in name
                for name in with_it.state_dict())
-    assert not torch.equal(
-        predict(model, images)[0].prediction,
-        predict(with_it, images)[0].prediction)
+    # All other weights alike, it alone makes the difference.
+    with_it.load_state_dict(model.state_dict(), strict=False)
+    one, other = predict(model, images)[0], predict(with_it, images)[0]
+    assert torch.equal(one.mask_weights, other.mask_weights)
+    assert not torch.allclose(one.prediction, other.prediction, rtol=0.1)

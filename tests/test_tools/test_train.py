@@ -1,3 +1,4 @@
+import runpy
 import sys
 
 import pytest
@@ -51,6 +52,26 @@ def test_train_resume_init_and_test(python, config_file, tmp_path):
     output = python('tools/test.py', config_file, work_dir / 'iter_4.pth',
                     '--work-dir', tmp_path / 'test')
     assert 'pretrain/prediction_error' in output
+
+
+@pytest.mark.parametrize('has_bfloat16, changed', [
+    (True, dict(dtype='bfloat16', loss_scale=dict(enabled=False))),
+    (False, dict(clip_grad=dict(error_if_nonfinite=False))),
+])
+def test_mixed_precision_is_what_the_gpu_has(root, tiny_config, monkeypatch,
+                                             has_bfloat16, changed):
+    tool = runpy.run_path(str(root / 'tools/train.py'))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    # Before Ampere, bfloat16 is emulated.
+    monkeypatch.setattr(
+        torch.cuda, 'is_bf16_supported',
+        lambda including_emulation=True: including_emulation or has_bfloat16)
+    config, expected = tiny_config(), tiny_config()
+    assert expected.optim_wrapper.clip_grad.error_if_nonfinite
+    tool['use_mixed_precision'](config)
+    expected.merge_from_dict(
+        dict(optim_wrapper=dict(changed, type='AmpOptimWrapper')))
+    assert config.optim_wrapper == expected.optim_wrapper
 
 
 @pytest.mark.parametrize('options, sentence', [

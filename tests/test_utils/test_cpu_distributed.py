@@ -31,7 +31,9 @@ def test_without_a_gpu_gloo_runs_and_ddp_gets_no_device(one_rank,
     prepare_cpu_distributed(cfg)
     assert dist.get_backend() == 'gloo'
     assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', device_ids=None)
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False)
     prepare_cpu_distributed(cfg)  # A second call finds the group running.
 
 

@@ -7,20 +7,36 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
-from ..utils import mix_seed
+from ..utils import mix_seed, unwrap
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Make a resumed run equal to an uninterrupted one.
+    """Make a resumed run equal to an uninterrupted one, on a CPU bit for bit.
 
     mmengine saves no state of the random generators, and resumes by loading
     all earlier batches again. Here every draw is a function of the seed and
     the iteration instead: a :class:`SeekableInfiniteSampler` starts at the
     right sample at once, and torch's global generator (dropout, drop path) is
     seeded anew in each iteration. Mask-JEPA's own noise needs no help
-    (:class:`StepRandom`).
+    (:class:`StepRandom`), but that a new run from the weights of another
+    draws its own.
     """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the own random numbers, unless this run goes on.
+
+        Args:
+            runner (Runner): The runner of the process.
+            checkpoint (dict): What was loaded from the file; changed in
+                place.
+        """
+        if runner._resume:
+            return
+        weights = checkpoint.get('state_dict', checkpoint)
+        for name, value in unwrap(runner.model).random.state_dict().items():
+            if f'random.{name}' in weights:
+                weights[f'random.{name}'] = value.clone()
 
     def before_train(self, runner: Runner) -> None:
         """Start the data at the iteration that was resumed.

@@ -25,12 +25,13 @@ class QueryNoiseHook(Hook):
         end (float): :math:`\sigma` at ``end_iter``, in [0, 1].
             Defaults to 0.0.
         begin_iter (int): Where the change begins. Defaults to 0.
-        end_iter (int | float, optional): Where it ends; a share of the
-            training if below 1; None is the end of training.
-            Defaults to None.
+        end_iter (int | float, optional): Where it ends: an iteration, or,
+            as a float in (0, 1], a share of the training; None is the end of
+            training. Defaults to None.
 
     Raises:
-        ValueError: If an argument lies outside its range.
+        ValueError: If an argument lies outside its range; of an ``end_iter``
+            that depends on the length of the training, when it begins.
     """
 
     def __init__(self,
@@ -47,8 +48,12 @@ class QueryNoiseHook(Hook):
             if not 0 <= value <= 1:
                 raise ValueError(f'QueryNoiseHook.{name} must lie in [0, 1], '
                                  f'but is {value}.')
-        if end_iter is not None and not (0 < end_iter < 1
-                                         or end_iter > begin_iter):
+        if isinstance(end_iter, float) and not 0 < end_iter <= 1:
+            raise ValueError(
+                'QueryNoiseHook.end_iter must be a whole number of '
+                'iterations, or a share of the training in (0, 1], but is '
+                f'{end_iter}.')
+        if isinstance(end_iter, int) and end_iter <= begin_iter:
             raise ValueError(
                 f'QueryNoiseHook.end_iter={end_iter} must lie after '
                 f'begin_iter={begin_iter}.')
@@ -70,14 +75,34 @@ class QueryNoiseHook(Hook):
         """
         if self.schedule == 'constant':
             return self.start
-        end_iter = max_iters if self.end_iter is None else self.end_iter
-        if end_iter < 1:
-            end_iter = end_iter * max_iters
-        length = max(end_iter - self.begin_iter, 1)
+        length = self._resolve_end(max_iters) - self.begin_iter
         progress = min(max((iteration - self.begin_iter) / length, 0.0), 1.0)
         if self.schedule == 'cosine':
             progress = (1 - math.cos(math.pi * progress)) / 2
         return self.start + (self.end - self.start) * progress
+
+    def _resolve_end(self, max_iters: int) -> float:
+        if self.end_iter is None:
+            return max_iters
+        if isinstance(self.end_iter, float):
+            return self.end_iter * max_iters
+        return self.end_iter
+
+    def before_train(self, runner: Runner) -> None:
+        """Look whether the change ends after it begins.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            ValueError: If it does not, in a training of this length.
+        """
+        end_iter = self._resolve_end(runner.max_iters)
+        if self.schedule != 'constant' and end_iter <= self.begin_iter:
+            raise ValueError(
+                f'QueryNoiseHook.begin_iter={self.begin_iter} must lie before '
+                f'the end of the change, which is {end_iter:.0f} of '
+                f'{runner.max_iters} iterations: lower it, or set end_iter.')
 
     def before_train_iter(self,
                           runner: Runner,

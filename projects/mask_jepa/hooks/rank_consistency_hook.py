@@ -1,6 +1,6 @@
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, broadcast, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -11,11 +11,15 @@ from ..utils import unwrap
 class RankConsistencyHook(Hook):
     """Check after distributed training that all ranks hold equal weights.
 
-    Buffers are left out: unsynchronised batch statistics differ by nature.
+    So must the statistics that are taken over all ranks. Other buffers are
+    left out: unsynchronised batch statistics differ by nature.
     """
 
+    # Parts of the model whose buffers are the same everywhere.
+    common = ('centering.', 'prototypes.')
+
     def after_train(self, runner: Runner) -> None:
-        """Compare the parameters bit for bit.
+        """Compare parameters and common statistics bit for bit.
 
         Args:
             runner (Runner): The runner of the training process.
@@ -26,17 +30,25 @@ class RankConsistencyHook(Hook):
         if get_world_size() == 1:
             return
         model = unwrap(runner.model)
-        parameters = torch.cat(
-            [parameter.detach().flatten() for parameter in model.parameters()])
-        copies = all_gather(parameters)
+        common = [
+            value for name, value in model.named_buffers()
+            if name.startswith(self.common)
+        ]
+        own = torch.cat([
+            value.detach().flatten()
+            for value in (*model.parameters(), *common)
+        ])
+        first = own.clone()
+        broadcast(first)
+        # A word from each rank, not the weights of all on each.
+        answers = all_gather(own.new_tensor(float(torch.equal(own, first))))
         differing = [
-            rank for rank, copy in enumerate(copies)
-            if not torch.equal(copy, copies[0])
+            rank for rank, is_equal in enumerate(answers) if not is_equal
         ]
         if differing:
             raise RuntimeError(
                 f'The weights of ranks {differing} differ from those of rank '
                 '0: some part of the training is not the same on all ranks.')
         runner.logger.info(
-            f'All {len(copies)} ranks hold the same {parameters.numel()} '
-            'parameters, bit for bit.')
+            f'All {len(answers)} ranks hold the same {own.numel()} numbers, '
+            'bit for bit.')

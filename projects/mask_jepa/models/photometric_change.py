@@ -15,6 +15,9 @@ class PhotometricChange(BaseModule):
     each) and colour k (one for each channel) uniform around zero. In eval
     mode the image stays as it is.
 
+    This comes before places are hidden, so in training one number of the
+    hidden places, their share in :math:`\bar x`, is seen in the visible ones.
+
     Args:
         contrast (float): Largest \|c\|, at least 0. Defaults to 0.0.
         brightness (float): Largest \|b\|, in standard deviations of the

@@ -74,12 +74,14 @@ class Prototypes(BaseModule):
             [0, K) and ``masks`` (M, h, w), both int64, as from a data set.
         """
         target = target.float()
-        if self.training:
-            places = target.movedim(1, -1).flatten(0, -2)
-            self._revive(places)
-            for _ in range(self.rounds):
-                self._move(places)
-        masks = self.assign(target)
+        # Autocast would take the sums over the places in half precision.
+        with torch.autocast(target.device.type, enabled=False):
+            if self.training:
+                places = target.movedim(1, -1).flatten(0, -2)
+                self._revive(places)
+                for _ in range(self.rounds):
+                    self._move(places)
+            masks = self.assign(target)
         return [self._instances(masks_of_image) for masks_of_image in masks]
 
     def assign(self, target: Tensor) -> Tensor:

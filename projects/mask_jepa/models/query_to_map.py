@@ -64,7 +64,7 @@ class QueryToMap(BaseModule):
         height, width = mask_logits.shape[-2:]
         weights = mask_logits.float().softmax(dim=1)
         tokens = torch.einsum('bnp,bnc->bpc', weights.flatten(2),
-                              self.query_projection(queries).float())
+                              self.query_projection(queries))
         if self.auxiliary_self_attention is not None:
             no_padding = tokens.new_zeros((len(tokens), height, width))
             position = self.positional_encoding(no_padding)

@@ -9,7 +9,7 @@ def prepare_cpu_distributed(cfg: Config) -> None:
     mmengine 0.10 sets a CUDA device before it starts the process group, and
     gives DistributedDataParallel a device id; both fail without a GPU. So the
     process group is started here, with gloo, which the Runner then keeps, and
-    the model is wrapped without device id.
+    the model is wrapped without device id, but else as the Runner does.
 
     Args:
         cfg (Config): The config of the run; changed in place.
@@ -19,7 +19,9 @@ def prepare_cpu_distributed(cfg: Config) -> None:
     if not dist.is_initialized():
         dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel', device_ids=None)
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False)
 
 
 def leave_process_group() -> None:

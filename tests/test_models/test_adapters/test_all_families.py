@@ -105,3 +105,40 @@ def test_head_without_matching_is_named(head, adapter):
     head.train_cfg = None
     with pytest.raises(ValueError, match='panoptic_head.train_cfg'):
         adapter.require_mask_losses()
+
+
+@pytest.mark.parametrize('count', [5, 7])
+def test_weights_of_other_classes_are_named(head, adapter, count):
+    head.loss_cls.class_weight = [1.0] * count
+    with pytest.raises(ValueError, match=f'each of 5 classes .* has {count}'):
+        adapter.require_mask_losses()
+    head.loss_cls.class_weight = [1.0] * 6
+    adapter.require_mask_losses()
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('place', ['scores', 'masks'])
+def test_losses_of_broken_predictions_are_no_numbers(head, adapter, features,
+                                                     place, value):
+    _, scores, masks = decode(adapter, features)
+    broken = scores if place == 'scores' else masks
+    broken[-1] = torch.full_like(broken[-1], value)
+    truth = [
+        InstanceData(
+            labels=torch.tensor([1]),
+            masks=torch.ones(1, 16, 16, dtype=torch.int64))
+    ] * 2
+    losses = adapter.mask_losses(scores, masks, truth)
+    assert not torch.stack(list(losses.values())).isfinite().all()
+
+
+def test_other_faults_of_the_losses_are_not_hidden(adapter, features,
+                                                   monkeypatch):
+    _, scores, masks = decode(adapter, features)
+
+    def fail(*arguments):
+        raise ValueError('another fault')
+
+    monkeypatch.setattr(type(adapter.head), 'loss_by_feat', fail)
+    with pytest.raises(ValueError, match='another fault'):
+        adapter.mask_losses(scores, masks, [])

@@ -117,7 +117,8 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
         """Make sure that :meth:`mask_losses` can be called.
 
         Raises:
-            ValueError: If the head was built without matching of masks.
+            ValueError: If the head was built without matching of masks, or
+                weighs another number of classes than it has.
         """
         if not self.head.train_cfg:
             raise ValueError(
@@ -125,6 +126,12 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
                 'which need model.panoptic_head.train_cfg: take the '
                 'train_cfg of a config of mmdet for this head, or set '
                 'model.prototypes=None.')
+        class_weight = getattr(self.head.loss_cls, 'class_weight', None)
+        if class_weight and len(class_weight) != self.num_classes + 1:
+            raise ValueError(
+                'model.panoptic_head.loss_cls.class_weight needs a weight for '
+                f'each of {self.num_classes} classes and one for "no object", '
+                f'but has {len(class_weight)}.')
 
     def mask_losses(self, class_scores: List[Tensor],
                     mask_logits: List[Tensor],
@@ -142,13 +149,23 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
 
         Returns:
             dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
-            the sum over the layers, with the weights of the head's config.
+            the sum over the layers, with the weights of the head's config;
+            not a number where the predictions are not finite.
         """
-        with torch.autocast(mask_logits[0].device.type, enabled=False):
-            losses = self.head.loss_by_feat(
-                [scores.float() for scores in class_scores],
-                [logits.float() for logits in mask_logits], instances,
-                [dict() for _ in instances])
+        try:
+            with torch.autocast(mask_logits[0].device.type, enabled=False):
+                losses = self.head.loss_by_feat(
+                    [scores.float() for scores in class_scores],
+                    [logits.float() for logits in mask_logits], instances,
+                    [dict() for _ in instances])
+        except ValueError:
+            # The matching takes finite costs alone, and says less of what is
+            # wrong than NonFiniteLossHook.
+            predictions = (*class_scores, *mask_logits)
+            if all(each.isfinite().all() for each in predictions):
+                raise
+            nothing = mask_logits[0].new_tensor(float('nan'))
+            return dict(cls=nothing, mask=nothing, dice=nothing)
         totals: Dict[str, Tensor] = {}
         for name, value in losses.items():
             kind = name.rpartition('loss_')[2]
