@@ -28,8 +28,9 @@ model = dict(
         train_cfg=dict(_base_.model.train_cfg, num_points=4096),
         **_base_.model.panoptic_head),
     # The backbone starts where stock Mask2Former starts, from ImageNet, with
-    # its frozen batch norm. From nothing: model.backbone.init_cfg=None
-    # model.backbone.norm_cfg.requires_grad=True model.backbone.norm_eval=False
+    # its frozen batch norm. From nothing: model.backbone.init_cfg=None and
+    # model.backbone.norm_cfg of group norm, since the statistics of batch norm
+    # would be those of noisy images.
     # Step 1: share of the image's variance in the input (ours). Hidden places
     # are pure noise; masked_gamma=gamma is the literal reading of the paper,
     # in which the answer leaks through F_last.

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmseg.registry import DATASETS
+from mmseg.utils import register_all_modules
+
+from projects.mask_jepa.datasets import UnlabeledImageDataset
 
 ROOT = Path(__file__).resolve().parents[3]
 EXPERIMENTS = ROOT / 'configs' / 'experiments'
@@ -33,6 +37,43 @@ def test_last_third_of_each_drive_is_held_out(split):
         held_out = [index for index in indices if index in split.held_out]
         assert held_out == indices[-len(held_out):]
         assert len(held_out) == round(count / 3)
+
+
+def files_of(config):
+    """Paths of the images of a data set of mmseg."""
+    dataset = DATASETS.build(config)
+    parts = getattr(dataset, 'datasets', [dataset])
+    return [
+        part.get_data_info(index)['img_path'] for part in parts
+        for index in range(len(part))
+    ]
+
+
+def test_no_file_is_both_learned_from_and_tested_on(split):
+    plan = Config.fromfile(str(EXPERIMENTS / 'camvid_labels.py'))
+    folder = DATA / 'camvid'
+    if len(list((folder / 'img_dir/train').glob('*.jpg'))) != 123:
+        pytest.skip('CamVid is not here')
+    register_all_modules(init_default_scope=True)
+    config = Config.fromfile(str(EXPERIMENTS / '_base_/camvid_task.py'))
+    config.merge_from_dict(
+        {'train_dataloader.dataset.data_root': str(folder)})
+    for part in config.val_dataloader.dataset.datasets:
+        part.data_root = str(folder)
+    learned = files_of(config.train_dataloader.dataset)
+    tested = files_of(config.val_dataloader.dataset)
+    assert len(learned) == len(set(learned)) == 82
+    assert len(tested) == len(set(tested)) == 62
+    assert not set(learned) & set(tested)
+    # Without labels, the same ones.
+    options = plan.pretrainings['Mask-JEPA'].options
+    unlabeled = UnlabeledImageDataset(
+        str(folder / 'img_dir/train'), [],
+        indices=options['train_dataloader.dataset.indices'])
+    names = [unlabeled.get_data_info(index)['img_path']
+             for index in range(len(unlabeled))]
+    assert sorted(map(os.path.abspath, names)) == sorted(
+        map(os.path.abspath, learned))
 
 
 @pytest.mark.parametrize('name', ['labels', 'ablation', 'steps'])

@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.utils import register_all_modules
 from run import main
 
 pytestmark = pytest.mark.slow
@@ -212,6 +214,30 @@ def test_arms_see_the_same_images(runs):
     images = [config.train_dataloader.dataset.indices for config in configs]
     assert len(set(images[0])) == 4
     assert images == images[:1] * 3
+
+
+def first_batches(config):
+    """Names and pixels of what a fine-tuning learns from first."""
+    register_all_modules(init_default_scope=True)
+    loop = Runner.from_cfg(config).train_loop
+    batches = [next(loop.dataloader_iterator) for _ in range(3)]
+    return [([sample.img_path for sample in batch['data_samples']],
+             torch.stack(batch['inputs'])) for batch in batches]
+
+
+def test_arms_see_the_same_pixels_in_the_same_order(runs, tmp_path):
+    seen = {}
+    for arm, path in runs.items():
+        config = Config.fromfile(path / 'config.py')
+        config.work_dir = str(tmp_path / arm)
+        seen[arm] = first_batches(config)
+    names = [name for batch, _ in seen['none'] for name in batch]
+    # More than one round of the four images.
+    assert len(set(names[:4])) == 4 and names[:4] != names[4:8]
+    for arm in ('whole', 'backbone'):
+        for one, other in zip(seen['none'], seen[arm]):
+            assert one[0] == other[0]
+            assert torch.equal(one[1], other[1])
 
 
 @pytest.fixture
