@@ -24,4 +24,6 @@ say 'isort'
 say 'codespell'
 "$PYTHON" -m codespell_lib "${SOURCES[@]}" "${DOCUMENTS[@]}"
 say 'pytest'
-exec "$PYTHON" -m pytest "$@"
+# The tests of a file share what is slow to make.
+exec "$PYTHON" -m pytest --numprocesses auto --maxprocesses 8 \
+    --dist loadfile "$@"
