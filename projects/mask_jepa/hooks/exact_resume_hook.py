@@ -26,6 +26,9 @@ class ExactResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the own random numbers, unless this run goes on.
 
+        So two runs from the same weights are independent if their seeds are,
+        and all checkpoints of a run are tested with the same noise.
+
         Args:
             runner (Runner): The runner of the process.
             checkpoint (dict): What was loaded from the file; changed in
