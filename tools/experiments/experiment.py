@@ -133,8 +133,7 @@ def _load(entry: Dict) -> Config:
     try:
         config.merge_from_dict(dict(entry.get('options', {})))
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError('options name what the config does not have, as '
-                         f'--cfg-options would: {entry.config}: {error}')
+        raise ValueError(f'options do not fit {entry.config}: {error}')
     return config
 
 
