@@ -6,7 +6,7 @@ seeds = [0, 1, 2, 3, 4, 5, 6, 7]
 few_seeds = [0, 1, 2]
 label_fractions = [1 / 16, 1 / 8, 1 / 4, 1]
 fewest_and_all = [1 / 16, 1]
-compare_with = ['no pretraining', 'Mask-JEPA']
+compare_with = ['no pretraining', 'Mask-JEPA, backbone only', 'Mask-JEPA']
 tasks = dict(CamVid=_base_.camvid_task)
 config = 'configs/mask_jepa_r18_tiny.py'
 pretrainings = {

@@ -4,6 +4,7 @@ import json
 import os
 import os.path as osp
 import sys
+from typing import List
 
 # `projects` is found two folders up, also without an installation.
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -95,7 +96,26 @@ def select(experiment: Experiment, args: argparse.Namespace) -> Experiment:
     return experiment._replace(finetunings=chosen)
 
 
-def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
+def find_results(experiment: Experiment, store: RunStore) -> List[dict]:
+    """Look up what is known so far.
+
+    Args:
+        experiment (Experiment): All of it, or what was chosen.
+        store (RunStore): Where its runs lie.
+
+    Returns:
+        list[dict]: Results of its fine-tunings, in their order.
+    """
+    found = []
+    for run in experiment.finetunings:
+        result = store.result(run)
+        if result is not None:
+            # Another experiment may have made it under another name.
+            found.append(dict(result, arm=run.arm, task=run.task.name))
+    return found
+
+
+def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
     """Write what is known so far.
 
     What was published before and is no run of the experiment any more, since
@@ -104,19 +124,11 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
     Args:
         experiment (Experiment): All of it.
         store (RunStore): Where its runs lie.
-        out (str): Folder.
-
-    Returns:
-        str: The tables.
+        out (str): Folder; untouched while there is nothing.
     """
-    found = []
-    for run in experiment.finetunings:
-        result = store.result(run)
-        if result is not None:
-            # Another experiment may have made it under another name.
-            found.append(dict(result, arm=run.arm, task=run.task.name))
+    found = find_results(experiment, store)
     if not found:
-        return 'Nothing is made yet.'
+        return
     current = {result['digest'] for result in found}
     content = dict(
         experiment=experiment.name,
@@ -134,11 +146,11 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> str:
         osp.join(out, 'results.json'),
         json.dumps(content, indent=1) + '\n')
     cells = group_scores(found)
-    tables = make_tables(cells, experiment.compare_with)
-    write_text(osp.join(out, 'table.md'), tables)
+    write_text(
+        osp.join(out, 'table.md'),
+        make_tables(cells, experiment.compare_with))
     figure = draw(cells, experiment.compare_with[0], experiment.question)
     figure.savefig(osp.join(out, 'plot.png'), dpi=100)
-    return tables
 
 
 def main() -> None:
@@ -174,8 +186,10 @@ def main() -> None:
     except (RuntimeError, ValueError, OSError) as error:
         raise SystemExit(str(error))
     finally:
-        tables = write_results(experiment, store, out)
-    print(f'\n{tables}\nresults.json, table.md and plot.png are in {out}.')
+        write_results(experiment, store, out)
+    cells = group_scores(find_results(chosen, store))
+    print(f'\n{make_tables(cells, experiment.compare_with)}\n'
+          f'results.json, table.md and plot.png of all runs are in {out}.')
 
 
 if __name__ == '__main__':

@@ -106,7 +106,7 @@ def test_results_bear_the_names_of_this_experiment(write_plan, make):
         plan['tasks']['roads'] = plan['tasks'].pop('streets')
 
     renamed = read_experiment(write_plan(rename))
-    tables = write_results(renamed, store, 'out')
+    write_results(renamed, store, 'out')
     results = json.loads(Path('out/results.json').read_text())
     found = [(each['task'], each['arm'], each['labels'], each['seed'],
               each['score']) for each in results['runs']]
@@ -115,7 +115,7 @@ def test_results_bear_the_names_of_this_experiment(write_plan, make):
     assert results['experiment'] == 'small'
     assert results['question'] == 'Does it help?'
     assert results['images_seen'] == dict(ours=6)
-    assert tables == Path('out/table.md').read_text()
+    tables = Path('out/table.md').read_text()
     assert '| mine | 12.0 | 1 | +2.0, better in 1/1 |' in tables
     assert imread('out/plot.png').shape[1] == 1200
 
@@ -123,8 +123,22 @@ def test_results_bear_the_names_of_this_experiment(write_plan, make):
 def test_without_a_score_nothing_is_written(write_plan):
     experiment = read_experiment(write_plan())
     store = RunStore('runs', 'results.json')
-    assert write_results(experiment, store, 'out') == 'Nothing is made yet.'
+    write_results(experiment, store, 'out')
     assert not Path('out').exists()
+
+
+def test_chosen_runs_are_printed_and_all_are_written(run, write_plan, make):
+    plan = write_plan(lambda plan: plan.update(label_fractions=[1]))
+    experiment = read_experiment(plan)
+    for index, score in enumerate((10.0, 12.0, 20.0, 26.0)):
+        make(experiment, RunStore('runs', ''), index, score)
+    printed = run(plan, '--runs', 'runs', '--seeds', '1')
+    assert '| ours | 26.0 | 1 | +6.0, better in 1/1 |' in printed
+    assert 'better in 2/2' not in printed
+    table = Path('runs/small/table.md').read_text()
+    assert '| ours | 19.0 ± 9.9 | 2 | +4.0 [' in table
+    results = json.loads(Path('runs/small/results.json').read_text())
+    assert len(results['runs']) == 4
 
 
 def test_published_scores_outlive_a_change_of_config(write_plan, make):
