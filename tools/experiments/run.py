@@ -162,7 +162,7 @@ def main() -> None:
         chosen = select(experiment, args)
         out = args.out or osp.join(args.runs, experiment.name)
         store = RunStore(args.runs, osp.join(out, 'results.json'))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         raise SystemExit(str(error))
     os.makedirs(args.runs, exist_ok=True)
     os.makedirs(out, exist_ok=True)
