@@ -2,9 +2,9 @@
 
 A Markdown table. Parameters of a pretraining are those that are handed over,
 of a fine-tuning all. FLOPs are of one forward pass of backbone, neck, pixel
-decoder and transformer decoder, for one crop of a pretraining's size, or an
-image of 512x512 pixels, as mmengine counts them (multiply-adds; the sampling
-of deformable attention is not counted).
+decoder and transformer decoder, for one crop of a pretraining's ``crop_size``
+or, where a config names none, 512x512 pixels, as mmengine counts them
+(multiply-adds; the sampling of deformable attention is not counted).
 """
 import argparse
 import logging
@@ -26,7 +26,7 @@ from projects.mask_jepa.export import export_weights
 from projects.mask_jepa.models import MaskJEPA
 from projects.mask_jepa.utils import load_model_config
 
-FINETUNING_SIZE = 512
+DEFAULT_SIZE = 512
 
 
 class MaskPredictor(nn.Module):
@@ -101,10 +101,10 @@ def describe(name: str, config: Config) -> str:
         state['random_queries.lowest_sigma'].zero_()
         names = export_weights(state, 'mmdet').state_dict
         weights = {key: weights[key] for key in weights.keys() & names.keys()}
-        size = config.crop_size
+        size = config.get('crop_size', DEFAULT_SIZE)
         flops = count_flops(MaskPredictor(model), size)
     else:
-        size = FINETUNING_SIZE
+        size = DEFAULT_SIZE
         flops = 'not counted'  # Of videos.
         if not hasattr(model, 'track_head'):
             flops = count_flops(MaskPredictor(model), size)
