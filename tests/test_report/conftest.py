@@ -149,8 +149,8 @@ def browser():
     """A headless Chromium."""
     names = ('chromium', 'chromium-browser', 'google-chrome')
     executable = next(filter(None, map(shutil.which, names)), None)
-    # No Python package, so that run_tests.sh cannot bring it; .ci/run does.
     if executable is None:
+        # No Python package: run_tests.sh cannot bring it, .ci/run does.
         pytest.skip(f'No browser is installed ({", ".join(names)}).')
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -199,10 +199,10 @@ def test_describe_refuses_other_configs_in_one_sentence(
     assert not capsys.readouterr().out
 
 
-def without_scope(config, path):
-    """Write a config again, without its default_scope."""
+def without(key, config, path):
+    """Write a config again, without one of its keys."""
     content = Config.fromfile(config).to_dict()
-    del content['default_scope']
+    del content[key]
     Config(content).dump(path)
     return path
 
@@ -212,7 +212,7 @@ def test_config_without_a_scope_is_verified(python, tmp_path):
     model = stock_model('mmdet', None)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
     output = python('tools/verify_pretrained.py',
-                    without_scope(config, tmp_path / 'config.py'),
+                    without('default_scope', config, tmp_path / 'config.py'),
                     tmp_path / 'weights.pth')
     assert '(100%)' in output
 
@@ -220,10 +220,21 @@ def test_config_without_a_scope_is_verified(python, tmp_path):
 def test_config_without_a_scope_is_described(python, tmp_path):
     config = 'configs/mask_jepa_r18_tiny.py'
     output = python('tools/analysis_tools/describe_configs.py', config,
-                    without_scope(config, tmp_path / 'same.py'))
+                    without('default_scope', config, tmp_path / 'same.py'))
     one, other = output.splitlines()[-2:]
     assert one == other.replace('same', 'mask_jepa_r18_tiny')
     assert one.count(' G |') == 1
+
+
+def test_config_without_a_crop_size_is_described_at_512_pixels(
+        python, tmp_path):
+    config = 'configs/mask_jepa_r18_tiny.py'
+    output = python('tools/analysis_tools/describe_configs.py', config,
+                    without('crop_size', config, tmp_path / 'own.py'))
+    small, large = (row.split(' | ') for row in output.splitlines()[-2:])
+    assert [small[2], large[2]] == ['128', '512']
+    # Sixteen times the places.
+    assert float(large[3].split()[0]) > 10 * float(small[3].split()[0])
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])

@@ -5,29 +5,20 @@ It needs panopticapi.
 _base_ = ('./mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_'
           'small-coco-instance.py')
 
-data_root = _base_.data_root
-image_size = _base_.image_size
-num_things_classes = 80
 num_stuff_classes = 53
+num_classes = _base_.num_things_classes + num_stuff_classes
+annotations = _base_.data_root + 'annotations/'
 
 model = dict(
     data_preprocessor=dict(
         pad_seg=True,
-        seg_pad_value=255,
         batch_augments=[
             dict(
-                type='BatchFixedSizePad',
-                size=image_size,
-                img_pad_value=0,
-                pad_mask=True,
-                mask_pad_value=0,
-                pad_seg=True,
-                seg_pad_value=255)
+                _base_.model.data_preprocessor.batch_augments[0], pad_seg=True)
         ]),
     panoptic_head=dict(
         num_stuff_classes=num_stuff_classes,
-        loss_cls=dict(class_weight=[1.0] *
-                      (num_things_classes + num_stuff_classes) + [0.1])),
+        loss_cls=dict(class_weight=[1.0] * num_classes + [0.1])),
     panoptic_fusion_head=dict(num_stuff_classes=num_stuff_classes),
     test_cfg=dict(panoptic_on=True))
 
@@ -56,6 +47,6 @@ test_dataloader = val_dataloader
 val_evaluator = dict(
     _delete_=True,
     type='CocoPanopticMetric',
-    ann_file=data_root + 'annotations/panoptic_val2017.json',
-    seg_prefix=data_root + 'annotations/panoptic_val2017/')
+    ann_file=annotations + 'panoptic_val2017.json',
+    seg_prefix=annotations + 'panoptic_val2017/')
 test_evaluator = val_evaluator

@@ -29,8 +29,8 @@ def names():
     """File names of CamVid's training set."""
     found = sorted(
         path.name for path in (DATA / 'camvid/img_dir/train').glob('*.jpg'))
-    # Generated scenes come from no drives, and the split is made of drives.
     if len(found) != 123:
+        # Generated scenes come from no drives; the split is made of drives.
         pytest.skip('CamVid is not here')
     return found
 

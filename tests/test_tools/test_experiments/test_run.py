@@ -207,11 +207,8 @@ def test_a_plan_that_does_not_fit_ends_in_a_sentence(run, write_plan):
     assert not Path('work_dirs').exists()
 
 
-def test_a_package_that_a_task_lacks_is_named(monkeypatch, root):
+def test_a_package_that_a_task_lacks_is_named(run, monkeypatch, root):
     monkeypatch.setitem(sys.modules, 'panopticapi', None)
     monkeypatch.chdir(root)
-    monkeypatch.setattr(sys, 'argv', [
-        'run.py', 'configs/experiments/small_coco_panoptic.py', '--list'
-    ])
     with pytest.raises(SystemExit, match='panopticapi is not installed'):
-        main()
+        run('configs/experiments/small_coco_panoptic.py', '--list')
