@@ -1,3 +1,3 @@
 """Mask-JEPA of a Mask2Former with ResNet-101, on the images of COCO."""
 _base_ = ['./mask_jepa_r50_coco.py', './_base_/backbones/r101.py']
-model = dict(backbone=_base_.r101)
+model = _base_.r101.model

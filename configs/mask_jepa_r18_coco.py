@@ -1,4 +1,3 @@
 """Mask-JEPA of a Mask2Former with ResNet-18, on the images of COCO."""
 _base_ = ['./mask_jepa_r50_coco.py', './_base_/backbones/r18.py']
-model = dict(
-    backbone=_base_.r18, panoptic_head=dict(in_channels=_base_.r18_channels))
+model = _base_.r18.model

@@ -5,10 +5,7 @@ _base_ = [
 ]
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}'
-crop_size = 128
 num_prototypes = 16
-max_iters = 400
-warmup_iters = 40
 
 model = dict(
     backbone=_base_.r18_tiny_backbone,
@@ -20,41 +17,21 @@ model = dict(
         **_base_.r18_tiny_head),
     # 128 pixels are only 4x4 cells, so a block is one cell.
     masking=dict(block_size=1),
-    prediction_stride=8,
-    centering=dict(size=crop_size // 8))
+    prediction_stride=8)
 
-train_pipeline = [
-    dict(type='LoadUnlabeledImage'),
-    dict(
-        type='mmpretrain.RandomResizedCrop',
-        scale=crop_size,
-        crop_ratio_range=(0.2, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
-]
-test_pipeline = [
-    dict(type='LoadUnlabeledImage'),
-    dict(type='mmpretrain.ResizeEdge', scale=crop_size, edge='short'),
-    dict(type='mmpretrain.CenterCrop', crop_size=crop_size),
-    dict(
-        type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
-]
 train_dataloader = dict(
     num_workers=1,
     dataset=dict(
+        crop_size=128,
         data_root=[
             f'{data_root}/camvid/img_dir/train',
             f'{data_root}/coco128/train2017'
-        ],
-        pipeline=train_pipeline))
+        ]))
 test_dataloader = dict(
     num_workers=1,
-    dataset=dict(
-        data_root=[
-            f'{data_root}/camvid/img_dir/val', f'{data_root}/coco128/val2017'
-        ],
-        pipeline=test_pipeline))
+    dataset=dict(data_root=[
+        f'{data_root}/camvid/img_dir/val', f'{data_root}/coco128/val2017'
+    ]))
 
 # A segmentation probe on some labelled images of CamVid.
 val_dataloader = dict(_delete_=True, **_base_.camvid_probe_dataloader)
@@ -70,26 +47,12 @@ val_cfg = dict(
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        begin=0,
-        end=warmup_iters,
-        by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0,
-        begin=warmup_iters,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters, val_interval=200)
-custom_hooks = [
-    dict(hook, interval=40) if 'interval' in hook else hook
-    for hook in _base_.custom_hooks
-]
+param_scheduler = list(_base_.param_scheduler)
+param_scheduler[0] = dict(param_scheduler[0], end=40)
+train_cfg = dict(max_iters=400, val_interval=200)
 default_hooks = dict(
+    health=dict(interval=40),
+    monitoring_cost=dict(interval=40),
     logger=dict(interval=20),
     checkpoint=dict(
         interval=100, max_keep_ckpts=2, save_best='probe/linear_mIoU'),

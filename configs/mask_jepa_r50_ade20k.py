@@ -2,24 +2,7 @@
 _base_ = './mask_jepa_r50_coco.py'
 
 data_root = 'data/ade/ADEChallengeData2016/images'
-max_iters = 63200  # 200 passes over 20,210 images at a batch of 64
-warmup_iters = 1500
-
 train_dataloader = dict(dataset=dict(data_root=f'{data_root}/training'))
 test_dataloader = dict(dataset=dict(data_root=f'{data_root}/validation'))
-
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        begin=0,
-        end=warmup_iters,
-        by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0,
-        begin=warmup_iters,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters)
+# 200 passes over 20,210 images at a batch of 64
+train_cfg = dict(max_iters=63200)

@@ -3,6 +3,4 @@
 The head is mmseg's, with the plain pixel decoder.
 """
 _base_ = ['./mask_jepa_r50_ade20k.py', './_base_/heads/mmseg-maskformer.py']
-custom_imports = dict(
-    imports=['projects.mask_jepa', 'mmseg.models'], allow_failed_imports=False)
 model = dict(panoptic_head=_base_.mmseg_maskformer_head)

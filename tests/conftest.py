@@ -44,14 +44,11 @@ TINY_OPTIONS = {
                 self_attn_cfg=ATTENTION,
                 cross_attn_cfg=ATTENTION,
                 ffn_cfg=FFN))),
-    'model.centering.size': 8,
     'train_dataloader.batch_size': 2,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
-    'train_dataloader.dataset.pipeline.1.scale': IMAGE_SIZE,
+    'train_dataloader.dataset.crop_size': IMAGE_SIZE,
     'param_scheduler.0.end': 2,
-    'param_scheduler.1.begin': 2,
-    'param_scheduler.1.end': 8,
     'default_hooks.logger.interval': 1,
     # Watching a training has tests of its own.
     'val_dataloader': None,
@@ -151,13 +148,13 @@ def base_config():
 def tiny_config(base_config):
     """Make a config of the very small network.
 
-    Options go by dotted key; those of a custom hook begin with its type.
+    Options go by dotted key; those of a hook may begin with its type.
     """
 
     def make(options=None):
         config = copy.deepcopy(base_config)
-        hooks = {hook['type']: f'custom_hooks.{index}'
-                 for index, hook in enumerate(config.custom_hooks)}
+        hooks = {hook['type']: f'default_hooks.{name}'
+                 for name, hook in config.default_hooks.items()}
         plain = {}
         for key, value in (options or {}).items():
             first, *rest = key.split('.')

@@ -9,6 +9,7 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.utils import (leave_process_group,
                                       prepare_cpu_distributed)
 
@@ -51,6 +52,7 @@ def main() -> None:
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
     cfg.load_from = args.checkpoint
+    resolve_config(cfg)
     Runner.from_cfg(cfg).test()
     leave_process_group()
 

@@ -11,6 +11,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from projects.mask_jepa.engine import resolve_config
+from projects.mask_jepa.hooks import require_one_target_hook
 from projects.mask_jepa.utils import (leave_process_group,
                                       prepare_cpu_distributed)
 
@@ -110,7 +112,10 @@ def main() -> None:
     cfg.load_from = args.init
     if args.resume not in (None, 'auto'):
         cfg.load_from = args.resume
-    Runner.from_cfg(cfg).train()
+    resolve_config(cfg)
+    runner = Runner.from_cfg(cfg)
+    require_one_target_hook(runner)
+    runner.train()
     leave_process_group()
 
 

@@ -8,9 +8,8 @@ The last checkpoint goes into stock mmdet or mmseg as it is, by
 model.init_cfg.checkpoint: its backbone has the names and shapes of
 _base_/r18_tiny_network.py, and the rest finds no place there.
 
-An iteration sees 32 images. For another number of them set both
-train_cfg.max_iters and param_scheduler.1.end; for other images, any folder,
-train_dataloader.dataset.data_prefix.
+An iteration sees 32 images, and train_cfg.max_iters is their number; for other
+images, any folder, set train_dataloader.dataset.data_prefix.
 """
 _base_ = [
     'mmpretrain::byol/byol_resnet50_16xb256-coslr-200e_in1k.py',
@@ -21,8 +20,6 @@ custom_imports = dict(
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}'
 crop_size = 128
-max_iters = 375  # 12,000 images
-warmup_iters = 40
 
 model = dict(
     # The class that Mask-JEPA pretrains and mmdet fine-tunes; mmseg's has the
@@ -89,22 +86,12 @@ optim_wrapper = dict(
         norm_decay_mult=0.0),
     clip_grad=dict(max_norm=1.0, norm_type=2, error_if_nonfinite=True))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        begin=0,
-        end=warmup_iters,
-        by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0,
-        begin=warmup_iters,
-        end=max_iters,
-        by_epoch=False)
+    dict(type='LinearLR', start_factor=1e-3, begin=0, end=40, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=0, begin=0, by_epoch=False)
 ]
 # BYOL's own EMA anneals over the iterations of the loop, whichever its kind.
 train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=max_iters)
+    _delete_=True, type='IterBasedTrainLoop', max_iters=375)  # 12,000 images
 auto_scale_lr = dict(base_batch_size=32)
 randomness = dict(seed=0)
 

@@ -26,11 +26,11 @@ changes = {
         'model.centering': None
     },
     'without another light': {
-        'model.photometric_change': dict(_delete_=True)
+        'model.photometric_change': None
     },
     'learned queries': {
         'model.query_sigma': 0.0,
-        'custom_hooks.1.start': 0.0
+        'default_hooks.query_noise.start': 0.0
     },
     'literal: hidden places visible to F_last': {
         'model.noise.masked_gamma': 0.7

@@ -16,7 +16,6 @@ tasks = {
             **_base_.finetune_options,
             'train_cfg.max_iters': steps,
             'train_cfg.val_interval': steps,
-            'param_scheduler.0.end': steps,
             'default_hooks.checkpoint.interval': steps,
         })
     for steps in (150, 300, 600)

@@ -20,7 +20,6 @@ tasks = {
         options={
             'train_cfg.max_iters': finetune_iters,
             'train_cfg.val_interval': finetune_iters,
-            'param_scheduler.end': finetune_iters,
             'default_hooks.checkpoint.interval': finetune_iters,
         }),
 }

@@ -7,10 +7,12 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-# The data set does not matter: one config for each library and backbone.
+# The data set does not matter: one config for each library and backbone, with
+# no initial weights: a twin, or a line of --cfg-options.
 SCRATCH = {
     parse_finetuning(path)[:2]: path
-    for path in TWINS if path.stem.endswith('_scratch')
+    for path in FULL_SIZE + [
+        path for path in TWINS if path.stem.endswith('_scratch')]
 }.values()
 FULL_PRETRAINING = [path for path in PRETRAINING if 'tiny' not in path.stem]
 NORMS = (nn.LayerNorm, nn.GroupNorm)

@@ -22,11 +22,11 @@ OTHER_TASKS = [path for path in FINETUNING if path not in PANOPTIC]
 def test_pretraining_sees_the_images(train, tiny_config, path):
     config = load(path)
     config.model = tiny_config(
-        {'model.masking.block_size': 2, 'model.prediction_stride': 16,
-         'model.centering.size': 32}).model
+        {'model.masking.block_size': 2,
+         'model.prediction_stride': 16}).model
     config.param_scheduler = None
-    config.custom_hooks = [hook for hook in config.custom_hooks
-                           if hook['type'] == 'EMATargetHook']
+    for hook in ('query_noise', 'health', 'monitoring_cost', 'export'):
+        config.default_hooks.pop(hook)
     runner = train(config)
     sample = runner.train_dataloader.dataset[0]
     assert sample['inputs'].shape == (3, 512, 512)

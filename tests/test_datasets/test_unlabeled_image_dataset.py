@@ -126,3 +126,30 @@ def test_replacement_of_a_bad_file_follows_the_seed_alone(image_folder):
 def test_plain_index_works_too(image_folder):
     dataset = make(str(image_folder))
     assert dataset[3]['img'].shape == (80, 96, 3)
+
+
+def sized(*transforms):
+    return [dict(type='LoadUnlabeledImage'), *transforms]
+
+
+@pytest.mark.parametrize('pipeline', [
+    sized(dict(type='mmpretrain.RandomResizedCrop')),
+    sized(dict(type='mmpretrain.ResizeEdge', edge='short'),
+          dict(type='mmpretrain.CenterCrop')),
+])
+def test_one_key_sizes_every_crop(image_folder, pipeline):
+    for crop_size in (32, 48):
+        dataset = make(str(image_folder), pipeline, crop_size=crop_size)
+        assert dataset[0]['img'].shape == (crop_size, crop_size, 3)
+
+
+def test_crop_of_its_own_stays(image_folder):
+    pipeline = sized(dict(type='mmpretrain.ResizeEdge', edge='short'),
+                     dict(type='mmpretrain.CenterCrop', crop_size=20))
+    dataset = make(str(image_folder), pipeline, crop_size=32)
+    assert dataset[0]['img'].shape == (20, 20, 3)
+
+
+def test_crop_without_any_size_names_the_key(image_folder):
+    with pytest.raises(ValueError, match='train_dataloader.dataset.crop_size'):
+        make(str(image_folder), sized(dict(type='mmpretrain.CenterCrop')))

@@ -111,3 +111,18 @@ def test_target_equals_the_formula_in_a_real_run(make_runner, accumulated,
     assert logged.tolist() == pytest.approx(momenta)
     scalars = Path(runner._log_dir) / 'vis_data' / 'scalars.json'
     assert '"momentum"' in scalars.read_text()
+
+
+def test_a_second_hook_stops_the_run(make_runner):
+    """As where an old config still lists the hooks in custom_hooks."""
+    runner = make_runner({'custom_hooks': [dict(type='EMATargetHook')]})
+    with pytest.raises(ValueError, match='there are 2 EMATargetHooks'):
+        runner.train()
+
+
+def test_a_run_without_the_hook_stops(make_runner):
+    runner = make_runner()
+    runner._hooks = [hook for hook in runner.hooks
+                     if not isinstance(hook, EMATargetHook)]
+    with pytest.raises(RuntimeError, match='The target would never move'):
+        runner.train()

@@ -76,3 +76,31 @@ def test_goes_on_after_a_restart():
 def test_momentum_is_a_share(momentum):
     with pytest.raises(ValueError, match='model.centering.momentum'):
         PlaceCentering(CHANNELS, momentum=momentum)
+
+
+def test_grid_is_that_of_the_first_target():
+    module = PlaceCentering(CHANNELS).eval()
+    close(module(draw(0)), normalize(draw(0)))  # nothing to subtract yet
+    module.train()(draw(0))
+    assert module.mean.shape == (CHANNELS, SIZE, SIZE)
+    close(module.mean, normalize(draw(0)).mean(0))
+    # Another grid afterwards is resized, and the mean keeps its own.
+    assert module(draw(1, size=2 * SIZE)).shape[-1] == 2 * SIZE
+    assert module.mean.shape == (CHANNELS, SIZE, SIZE)
+
+
+@pytest.mark.parametrize('size', [None, SIZE, 2 * SIZE])
+def test_grid_of_a_checkpoint_is_taken(size):
+    trained = PlaceCentering(CHANNELS)
+    trained(draw(0))
+    module = PlaceCentering(CHANNELS, size)
+    module.load_state_dict(trained.state_dict())
+    assert torch.equal(module.mean, trained.mean)
+    assert torch.equal(module.eval()(draw(1)), trained.eval()(draw(1)))
+
+
+def test_checkpoint_of_other_channels_is_refused():
+    trained = PlaceCentering(CHANNELS + 1)
+    trained(torch.randn(2, CHANNELS + 1, SIZE, SIZE))
+    with pytest.raises(RuntimeError, match='size mismatch for mean'):
+        PlaceCentering(CHANNELS).load_state_dict(trained.state_dict())

@@ -3,6 +3,9 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
+
+TINY = 'configs/mask_jepa_r18_tiny.py'
 
 
 @pytest.fixture
@@ -12,8 +15,6 @@ def config_file(tiny_config, image_folder, tmp_path):
     tiny_config({
         'train_dataloader.dataset.data_root': str(image_folder),
         'test_dataloader.dataset.data_root': str(image_folder),
-        'test_dataloader.dataset.pipeline.1.scale': 64,
-        'test_dataloader.dataset.pipeline.2.crop_size': 64,
         'test_dataloader.num_workers': 0,
         'train_cfg.max_iters': 4,
         'default_hooks.checkpoint.interval': 2,
@@ -111,3 +112,35 @@ def test_two_gloo_processes_hold_the_same_weights(command, config_file,
     assert not torch.equal(
         load(work_dir / 'iter_4.pth')['state_dict'][key],
         load(python_dir / 'iter_4.pth')['state_dict'][key])
+
+
+def test_one_key_changes_the_crop(python, image_folder, tmp_path):
+    """Training, its pictures and the test follow."""
+    output = python(
+        'tools/train.py', TINY, '--work-dir',
+        tmp_path / 'work', '--cfg-options',
+        'train_dataloader.dataset.crop_size=64', 'train_cfg.max_iters=2',
+        f'train_dataloader.dataset.data_root={image_folder}',
+        f'test_dataloader.dataset.data_root={image_folder}',
+        'train_dataloader.batch_size=2', 'val_cfg=None', 'val_dataloader=None',
+        'val_evaluator=None', 'default_hooks.checkpoint.save_best=None',
+        'default_hooks.checkpoint.interval=2', 'default_hooks.health=None',
+        'default_hooks.monitoring_cost.interval=1')
+    assert 'Health of the features' not in output
+    assert 'Watching took' in output
+    weights = load(tmp_path / 'work/iter_2.pth')
+    assert weights['state_dict']['centering.mean'].shape[-2:] == (8, 8)
+    picture, *_ = sorted((tmp_path / 'work').rglob('vis_image/*.png'))
+    assert Image.open(picture).width > 64
+    assert 'pretrain/prediction_error' in python(
+        'tools/test.py', TINY,
+        tmp_path / 'work/iter_2.pth', '--work-dir', tmp_path / 'test',
+        '--cfg-options', 'train_dataloader.dataset.crop_size=64',
+        f'test_dataloader.dataset.data_root={image_folder}')
+
+
+def test_run_without_the_target_hook_stops_at_start(python, tmp_path):
+    output = python(
+        'tools/train.py', TINY, '--work-dir',
+        tmp_path, '--cfg-options', 'default_hooks.target=None', fails=True)
+    assert 'The target would never move: there is no EMATargetHook' in output

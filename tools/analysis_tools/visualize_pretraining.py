@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
+from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.export import load_checkpoint
 from projects.mask_jepa.models.step_random import first_step
 from projects.mask_jepa.visualization import draw_pretraining, fixed_batch
@@ -38,6 +39,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    resolve_config(cfg)
     init_default_scope(cfg.default_scope)
     try:
         state_dict = load_checkpoint(args.checkpoint)['state_dict']

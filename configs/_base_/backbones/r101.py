@@ -1,2 +1,5 @@
 """ResNet-101: batch norm frozen at ImageNet's, as in the stock config."""
-r101 = dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
+r101 = dict(
+    model=dict(
+        backbone=dict(
+            depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))))

@@ -11,15 +11,11 @@ pretrain_iters = 3750
 crop_size = 96
 crop_ratio_range = (0.08, 0.35)
 pretrain_options = {
-    'train_dataloader.dataset.pipeline.1.scale': crop_size,
+    'train_dataloader.dataset.crop_size': crop_size,
     'train_dataloader.dataset.pipeline.1.crop_ratio_range': crop_ratio_range,
-    'model.centering.size': crop_size // 8,
-    # From then on the learned queries are trained: each its own content.
-    'custom_hooks.1.end_iter': pretrain_iters // 3,
     'train_dataloader.dataset.data_root': camvid_images,
     'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters,
-    'param_scheduler.1.end': pretrain_iters,
     'default_hooks.checkpoint.interval': 250,
     'default_hooks.visualization.interval': pretrain_iters,
     # The scores come from fine-tuning.
@@ -36,13 +32,11 @@ byol_options = {
     },
     'train_dataloader.dataset.indices': _base_.pool,
     'train_cfg.max_iters': pretrain_iters // 4,
-    'param_scheduler.1.end': pretrain_iters // 4,
 }
 finetune_iters = 300
 finetune_options = {
     'train_cfg.max_iters': finetune_iters,
     'train_cfg.val_interval': finetune_iters,
-    'param_scheduler.0.end': finetune_iters,
     'default_hooks.checkpoint.interval': finetune_iters,
 }
 camvid_task = dict(

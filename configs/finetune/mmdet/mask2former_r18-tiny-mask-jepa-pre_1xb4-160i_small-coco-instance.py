@@ -6,7 +6,6 @@ _base_ = [
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}/coco128/'
 image_size = (192, 192)
-max_iters = 160
 
 model = dict(
     # At model level: mmdet's head ignores an init_cfg of its own in silence.
@@ -74,10 +73,8 @@ optim_wrapper = dict(
     optimizer=dict(lr=5e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
 param_scheduler = dict(
-    _delete_=True, type='PolyLR', power=0.9, end=max_iters, by_epoch=False)
-train_cfg = dict(
-    max_iters=max_iters, val_interval=max_iters, dynamic_intervals=None)
-default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=max_iters))
+    _delete_=True, type='PolyLR', power=0.9, by_epoch=False)
+train_cfg = dict(max_iters=160, val_interval=160, dynamic_intervals=None)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=160))
 log_processor = dict(window_size=10)
 randomness = dict(seed=0)

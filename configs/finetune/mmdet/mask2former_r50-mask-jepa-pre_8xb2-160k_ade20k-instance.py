@@ -1,14 +1,13 @@
 """ADE20K instance Mask2Former with ResNet-50, started from Mask-JEPA.
 
 mmdet has the data set, and no Mask2Former for it: size and length are those
-of Mask2Former's paper.
+of Mask2Former's paper, as are those of the configs that inherit from here.
 """
 _base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
 
 data_root = 'data/ADEChallengeData2016/'
 image_size = (640, 640)
 num_things_classes = 100
-num_stuff_classes = 0
 
 model = dict(
     # At model level: mmdet's head ignores an init_cfg of its own in silence.
@@ -28,12 +27,8 @@ model = dict(
     backbone=dict(init_cfg=None),
     panoptic_head=dict(
         num_things_classes=num_things_classes,
-        num_stuff_classes=num_stuff_classes,
-        loss_cls=dict(class_weight=[1.0] *
-                      (num_things_classes + num_stuff_classes) + [0.1])),
-    panoptic_fusion_head=dict(
-        num_things_classes=num_things_classes,
-        num_stuff_classes=num_stuff_classes))
+        loss_cls=dict(class_weight=[1.0] * num_things_classes + [0.1])),
+    panoptic_fusion_head=dict(num_things_classes=num_things_classes))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', to_float32=True),
@@ -85,8 +80,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'ade20k_instance_val.json')
 test_evaluator = val_evaluator
 
-max_iters = 160000
 param_scheduler = dict(
-    _delete_=True, type='PolyLR', power=0.9, end=max_iters, by_epoch=False)
+    _delete_=True, type='PolyLR', power=0.9, by_epoch=False)
 train_cfg = dict(
-    max_iters=max_iters, val_interval=5000, dynamic_intervals=None)
+    max_iters=160000, val_interval=5000, dynamic_intervals=None)

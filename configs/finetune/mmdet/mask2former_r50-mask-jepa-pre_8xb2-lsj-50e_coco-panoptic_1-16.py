@@ -6,8 +6,13 @@ python tools/dataset_converters/make_subset.py \\
 which writes 1/2, 1/4 and 1/8 as well. A quarter of the stock length.
 """
 _base_ = './mask2former_r50-mask-jepa-pre_8xb2-lsj-50e_coco-panoptic.py'
-max_iters = 92188
 train_dataloader = dict(
     dataset=dict(ann_file='annotations/panoptic_train2017_1-16.json'))
-param_scheduler = dict(end=max_iters, milestones=[81945, 88773])
-train_cfg = dict(max_iters=max_iters, dynamic_intervals=None)
+param_scheduler = dict(
+    _delete_=True,
+    type='MultiStepLR',
+    begin=0,
+    by_epoch=False,
+    milestones=[81945, 88773],
+    gamma=0.1)
+train_cfg = dict(max_iters=92188, dynamic_intervals=None)

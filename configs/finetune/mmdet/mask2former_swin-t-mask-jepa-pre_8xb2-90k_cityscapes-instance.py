@@ -6,6 +6,6 @@ _base_ = [
 model = dict(
     init_cfg=dict(
         checkpoint='work_dirs/mask_jepa_swin-t_coco/mask_jepa_mmdet.pth'),
-    backbone=dict(init_cfg=None, **_base_.swin_t),
-    panoptic_head=dict(in_channels=_base_.swin_t_channels))
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.swin_t_custom_keys))
+    backbone=dict(_base_.swin_t.model.backbone, init_cfg=None),
+    panoptic_head=_base_.swin_t.model.panoptic_head)
+optim_wrapper = _base_.swin_t.optim_wrapper

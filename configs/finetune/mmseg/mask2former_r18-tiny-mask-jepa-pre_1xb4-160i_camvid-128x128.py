@@ -6,7 +6,6 @@ _base_ = [
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}/camvid/'
 crop_size = (128, 128)
-max_iters = 160
 num_classes = 11
 metainfo = dict(
     classes=('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree',
@@ -74,12 +73,10 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-param_scheduler = [
-    dict(type='PolyLR', power=0.9, end=max_iters, by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [dict(type='PolyLR', power=0.9, by_epoch=False)]
+train_cfg = dict(max_iters=160, val_interval=160)
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(interval=max_iters, save_best=None))
+    checkpoint=dict(interval=160, save_best=None))
 log_processor = dict(window_size=10)
 randomness = dict(seed=0)

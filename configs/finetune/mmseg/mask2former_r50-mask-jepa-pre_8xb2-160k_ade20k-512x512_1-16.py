@@ -6,15 +6,8 @@ python tools/dataset_converters/make_subset.py \\
 which writes 1/2, 1/4 and 1/8 as well. A quarter of the stock length.
 """
 _base_ = './mask2former_r50-mask-jepa-pre_8xb2-160k_ade20k-512x512.py'
-max_iters = 40000
 train_dataloader = dict(dataset=dict(ann_file='splits/training_1-16.txt'))
 param_scheduler = [
-    dict(
-        type='PolyLR',
-        eta_min=0,
-        power=0.9,
-        begin=0,
-        end=max_iters,
-        by_epoch=False)
+    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters)
+train_cfg = dict(max_iters=40000)

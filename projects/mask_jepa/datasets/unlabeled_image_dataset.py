@@ -1,6 +1,6 @@
 import logging
 import os.path as osp
-from typing import List, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.registry import DATASETS
@@ -10,6 +10,11 @@ from mmengine.logging import print_log
 
 from ..utils import fixed_seed
 from .loading import UnreadableImageError
+
+
+# Where transforms take the size that they crop or resize to.
+SIZE_KEYS = dict(
+    RandomResizedCrop='scale', ResizeEdge='scale', CenterCrop='crop_size')
 
 
 @DATASETS.register_module()
@@ -27,6 +32,9 @@ class UnlabeledImageDataset(BaseDataset):
             the file's folder.
         pipeline (Sequence[dict]): Transforms, of which the first should be
             :class:`LoadUnlabeledImage`.
+        crop_size (int, optional): Side in pixels that ``RandomResizedCrop``,
+            ``ResizeEdge`` and ``CenterCrop`` of the pipeline get where they
+            have no size of their own.
         img_suffixes (Sequence[str]): Endings, in lower case, by which images
             are known in a folder.
         max_bad_fraction (float): Share of unreadable files above which
@@ -35,7 +43,7 @@ class UnlabeledImageDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: If a source is missing.
-        ValueError: If a source holds no image.
+        ValueError: If a source holds no image, or a transform has no size.
     """
 
     METAINFO = dict(classes=())
@@ -43,6 +51,7 @@ class UnlabeledImageDataset(BaseDataset):
     def __init__(self,
                  data_root: Union[str, Sequence[str]],
                  pipeline: Sequence[dict],
+                 crop_size: Optional[int] = None,
                  img_suffixes: Sequence[str] = ('.jpg', '.jpeg', '.png',
                                                 '.bmp', '.webp', '.tif',
                                                 '.tiff'),
@@ -51,6 +60,7 @@ class UnlabeledImageDataset(BaseDataset):
         self.sources = [data_root] if isinstance(data_root, str) else data_root
         self.img_suffixes = tuple(img_suffixes)
         self.max_bad_fraction = max_bad_fraction
+        pipeline = [_with_size(each, crop_size) for each in pipeline]
         super().__init__(pipeline=pipeline, **kwargs)
 
     def full_init(self) -> None:
@@ -150,3 +160,18 @@ class UnlabeledImageDataset(BaseDataset):
                 f'max_bad_fraction={self.max_bad_fraction} allows; the log '
                 'names them. Mend the files, or raise '
                 'train_dataloader.dataset.max_bad_fraction.')
+
+
+def _with_size(transform: dict, crop_size: Optional[int]) -> dict:
+    """Give a transform the size of the crop, if it lacks one."""
+    if not isinstance(transform, dict):
+        return transform
+    key = SIZE_KEYS.get(transform['type'].split('.')[-1])
+    if key is None or key in transform:
+        return transform
+    if crop_size is None:
+        raise ValueError(
+            f'{transform["type"]} has no {key}: set '
+            'train_dataloader.dataset.crop_size, in pixels, which is that of '
+            'all pipelines.')
+    return {**transform, key: crop_size}

@@ -1,5 +1,5 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook
-from .ema_target_hook import EMATargetHook
+from .ema_target_hook import EMATargetHook, require_one_target_hook
 from .exact_resume_hook import ExactResumeHook
 from .export_hook import ExportHook
 from .feature_health_hook import FeatureHealthHook
@@ -15,5 +15,6 @@ __all__ = [
     'AtomicCheckpointHook', 'EMATargetHook', 'ExactResumeHook', 'ExportHook',
     'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
-    'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook'
+    'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook',
+    'require_one_target_hook'
 ]

@@ -50,6 +50,11 @@ class EMATargetHook(Hook):
         self.begin_momentum = begin_momentum
         self.end_momentum = end_momentum
 
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a second hook, which would move the target twice."""
+        require_one_target_hook(runner)
+        unwrap(runner.model).target_moves = True
+
     def momentum(self, step: int, num_steps: int) -> float:
         r"""Evaluate the schedule.
 
@@ -85,3 +90,25 @@ class EMATargetHook(Hook):
         model = unwrap(runner.model)
         model.update_target(momentum)
         runner.message_hub.update_scalar('train/momentum', momentum)
+
+
+def require_one_target_hook(runner: Runner) -> None:
+    """Refuse to train with a target that stands still, or moves twice.
+
+    Args:
+        runner (Runner): Before it trains.
+
+    Raises:
+        ValueError: If there is not exactly one :class:`EMATargetHook`.
+    """
+    count = sum(isinstance(hook, EMATargetHook) for hook in runner.hooks)
+    if count == 0:
+        raise ValueError(
+            'The target would never move: there is no EMATargetHook. Inherit '
+            'default_hooks.target from configs/_base_/pretraining.py, or set '
+            'default_hooks.target=dict(type="EMATargetHook").')
+    if count > 1:
+        raise ValueError(
+            f'The target would move {count} times a step: there are {count} '
+            'EMATargetHooks. It is default_hooks.target now; take the '
+            'hooks of Mask-JEPA out of custom_hooks.')

@@ -97,8 +97,11 @@ class PretrainVisualizationHook(Hook):
 
     def _load(self, runner: Runner) -> dict:
         """Load the images: own ones, else those for testing or training."""
+        train = runner.cfg.train_dataloader.dataset
         test = (runner.cfg.get('test_dataloader') or {}).get('dataset') or {}
-        train_root = runner.cfg.train_dataloader.dataset.get('data_root')
+        if test:
+            test = dict(dict(crop_size=train.get('crop_size')), **test)
+        train_root = train.get('data_root')
         configs = {
             'test_dataloader.dataset': test,
             # Without the random crops of the training.

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from ..utils import global_seed
@@ -45,8 +46,8 @@ class MaskJEPA(BasePretrainer):
             mmdet's detector; its family is one that :data:`ADAPTERS` knows.
         neck (dict, optional): Config of the neck between the two, for a
             backbone with maps of one size.
-        photometric_change (dict): Arguments of :class:`PhotometricChange`.
-            Defaults to dict(), for none.
+        photometric_change (dict, optional): Arguments of
+            :class:`PhotometricChange`; None leaves the image as it is.
         noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
         masking (dict): Arguments of :class:`BlockMasking`. Defaults to
             dict().
@@ -88,7 +89,7 @@ class MaskJEPA(BasePretrainer):
                  backbone: ConfigType,
                  panoptic_head: ConfigType,
                  neck: OptConfigType = None,
-                 photometric_change: ConfigType = dict(),
+                 photometric_change: OptConfigType = None,
                  noise: ConfigType = dict(),
                  masking: ConfigType = dict(),
                  query_sigma: float = 1.0,
@@ -120,9 +121,13 @@ class MaskJEPA(BasePretrainer):
         self.target = TargetEncoder(adapter_class, self.backbone, self.neck,
                                     self.panoptic_head.pixel_decoder)
 
+        self.target_moves = False  # until a hook says that it moves it
+
         channels = self.adapter.channels
         self.random = StepRandom(seed)
-        self.photometric_change = PhotometricChange(**photometric_change)
+        self.photometric_change = None
+        if photometric_change is not None:
+            self.photometric_change = PhotometricChange(**photometric_change)
         self.noise = InputNoise(**noise)
         if not denoising:
             self.noise.gamma = 1.0
@@ -168,6 +173,18 @@ class MaskJEPA(BasePretrainer):
         """
         self.target.update(self.backbone, self.neck,
                            self.panoptic_head.pixel_decoder, momentum)
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict:
+        """Train as any model of OpenMMLab, if something moves the target.
+
+        Raises:
+            RuntimeError: If nothing does.
+        """
+        if not self.target_moves:
+            raise RuntimeError(
+                'The target would never move: train with '
+                'default_hooks.target=dict(type="EMATargetHook").')
+        return super().train_step(data, optim_wrapper)
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
                               *args, **kwargs) -> None:
@@ -252,7 +269,9 @@ class MaskJEPA(BasePretrainer):
             (B, 3, H, W), the hidden cells, bool (B, 1, h, w) at the stride of
             the masking, and the noisy images, (B, 3, H, W).
         """
-        view = self.photometric_change(image, generator)
+        view = image
+        if self.photometric_change is not None:
+            view = self.photometric_change(image, generator)
         hidden = self.masking(view, generator)
         hidden_pixels = resize_mask(hidden, view.shape[-2:])
         return view, hidden, self.noise(view, hidden_pixels, generator)

@@ -1,3 +1,5 @@
+from typing import Dict, Optional
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
@@ -21,8 +23,9 @@ class PlaceCentering(BaseModule):
 
     Args:
         channels (int): Channels of the target, C.
-        size (int): Side of the grid on which the mean is kept; best that of
-            the training's target, another one is resized. Defaults to 16.
+        size (int, optional): Side of the grid on which the mean is kept;
+            None takes the grid of the first target. A target of another grid
+            is resized. Defaults to None.
         momentum (float): Share m of the mean that stays in a step, in
             [0, 1); until 1 / (1 - m) steps are done, the mean is that of all
             steps. Defaults to 0.99.
@@ -33,14 +36,15 @@ class PlaceCentering(BaseModule):
 
     def __init__(self,
                  channels: int,
-                 size: int = 16,
+                 size: Optional[int] = None,
                  momentum: float = 0.99) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError('model.centering.momentum must lie in [0, 1), '
                              f'but is {momentum}.')
         self.momentum = momentum
-        self.register_buffer('mean', torch.zeros(channels, size, size))
+        self.register_buffer(
+            'mean', torch.zeros(channels, size or 0, size or 0))
         self.register_buffer('steps', torch.tensor(0, dtype=torch.int64))
 
     @torch.no_grad()
@@ -57,15 +61,27 @@ class PlaceCentering(BaseModule):
         target = F.layer_norm(target, target.shape[-1:]).movedim(-1, 1)
         if self.training:
             self._move_mean(target)
+        if self.mean.numel() == 0:  # no target so far
+            return target
         mean = _resize(self.mean[None], target.shape[-2:])
         return target - mean
 
     def _move_mean(self, target: Tensor) -> None:
+        if self.mean.numel() == 0:
+            self.mean = target.new_zeros(target.shape[1:])
         mean = _resize(target.mean(0, keepdim=True), self.mean.shape[-2:])[0]
         all_reduce(mean, op='mean')
         self.steps += 1
         share = (1 / self.steps).clamp(min=1 - self.momentum)
         self.mean.lerp_(mean, share)
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
+                              *args, **kwargs) -> None:
+        """Take the grid of the checkpoint."""
+        mean = state_dict.get(f'{prefix}mean')
+        if mean is not None and len(mean) == len(self.mean):
+            self.mean = self.mean.new_zeros(mean.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:

@@ -1,0 +1,105 @@
+"""What all pretrainings share: images, schedule, hooks.
+
+It inherits the stock config of the network that is pretrained, so that shapes
+never drift from what mmdet and mmseg will load. "paper" marks what the paper
+states, "ours" what it leaves open.
+"""
+_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
+custom_imports = dict(
+    imports=['projects.mask_jepa'], allow_failed_imports=False)
+# Of the stock config; nothing here follows from them.
+max_iters = interval = dynamic_intervals = image_size = batch_augments = None
+
+# Transforms without a size of their own crop to the dataset's crop_size.
+train_pipeline = [
+    dict(type='LoadUnlabeledImage'),
+    dict(type='mmpretrain.RandomResizedCrop', crop_ratio_range=(0.2, 1.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(
+        type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
+]
+test_pipeline = [
+    dict(type='LoadUnlabeledImage'),
+    dict(type='mmpretrain.ResizeEdge', edge='short'),
+    dict(type='mmpretrain.CenterCrop'),
+    dict(
+        type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
+]
+# data_root: a folder (searched recursively), a .txt list, or a list of both.
+train_dataloader = dict(
+    _delete_=True,
+    batch_size=8,  # on each of 8 GPUs
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='SeekableInfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='UnlabeledImageDataset',
+        crop_size=512,  # pixels; a multiple of model.masking.stride
+        pipeline=train_pipeline))
+# Held-out images, for the pictures and tools/test.py, at the same crop.
+test_dataloader = dict(
+    _delete_=True,
+    batch_size=8,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='UnlabeledImageDataset', pipeline=test_pipeline))
+test_evaluator = dict(_delete_=True, type='PretrainMetric')
+# Validation is a segmentation probe, if some labelled images are at hand: see
+# mask_jepa_r50_coco_ade20k-probe.py.
+val_dataloader = None
+val_evaluator = None
+val_cfg = None
+
+# AdamW with the stock multipliers (backbone x0.1, no decay for embeddings).
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-4, weight_decay=0.05),  # ours
+    clip_grad=dict(
+        _delete_=True, max_norm=1.0, norm_type=2, error_if_nonfinite=True))
+# The cosine ends where the training does: with train_cfg.max_iters.
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=1e-3, begin=0, end=1500, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=0, begin=0, by_epoch=False)
+]
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=64)  # 8 GPUs x 8 images
+randomness = dict(seed=0)
+
+# By name, so that a config or --cfg-options changes one of them, and
+# custom_hooks only adds. Those of equal priority run in this order.
+default_hooks = dict(
+    # Paper: the target is an EMA; ours: tau from 0.996 to 1 along a cosine.
+    target=dict(type='EMATargetHook', begin_momentum=0.996, end_momentum=1.0),
+    # schedule='constant' is the paper's random query. Falling to 0 trains the
+    # learned queries as well; after a third, so that for the rest each query
+    # keeps its own content, as downstream (ours).
+    query_noise=dict(
+        type='QueryNoiseHook',
+        schedule='cosine',
+        start=1.0,
+        end=0.0,
+        end_iter=1 / 3),
+    # Signs of collapse, beside the losses; a verdict at the end.
+    health=dict(type='FeatureHealthHook', interval=250),
+    monitoring_cost=dict(type='MonitoringCostHook', interval=250),
+    finite_loss=dict(type='NonFiniteLossHook'),
+    exact_resume=dict(type='ExactResumeHook'),
+    plain_checkpoint=dict(type='PlainMessageHubHook'),
+    matching_checkpoint=dict(type='MatchingCheckpointHook'),
+    rank_consistency=dict(type='RankConsistencyHook'),
+    # Writes mask_jepa_mmdet.pth and mask_jepa_mmseg.pth when training ends.
+    export=dict(type='ExportHook', branch='online'),
+    checkpoint=dict(
+        _delete_=True,
+        type='AtomicCheckpointHook',
+        by_epoch=False,
+        interval=2500,
+        max_keep_ckpts=3,
+        save_last=True),
+    logger=dict(log_metric_by_epoch=False),
+    # Sheets of a few test images, in vis_data/vis_image.
+    visualization=dict(
+        _delete_=True, type='PretrainVisualizationHook', interval=2500))
+# TensorBoard: add dict(type='TensorboardVisBackend'); WandbVisBackend and
+# others of MMEngine's work alike.
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])

@@ -1,4 +1,0 @@
-"""The same with no pretraining at all; nothing else differs."""
-_base_ = './mask2former_convnext-t-mask-jepa-pre_' \
-    '8xb2-90k_cityscapes-instance.py'
-model = dict(init_cfg=None)

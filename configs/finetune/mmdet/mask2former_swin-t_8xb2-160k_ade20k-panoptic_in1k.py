@@ -1,5 +1,0 @@
-"""The same with only the backbone pretrained, on ImageNet-1k with labels."""
-_base_ = './mask2former_swin-t-mask-jepa-pre_8xb2-160k_ade20k-panoptic.py'
-model = dict(
-    init_cfg=None,
-    backbone=dict(init_cfg=dict(_delete_=True, **_base_.swin_t_in1k)))

@@ -1,3 +1,0 @@
-"""The same with no pretraining at all; nothing else differs."""
-_base_ = './mask2former_swin-t-mask-jepa-pre_8xb2-160k_ade20k-512x512.py'
-model = dict(init_cfg=None)

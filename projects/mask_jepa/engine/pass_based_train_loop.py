@@ -1,0 +1,43 @@
+import math
+from typing import Dict, Optional, Union
+
+from mmdet.registry import LOOPS
+from mmengine.dist import get_world_size
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+
+@LOOPS.register_module()
+class PassBasedTrainLoop(IterBasedTrainLoop):
+    """Train for a number of passes over the images, however many there are.
+
+    All else is counted in iterations, as in
+    :class:`mmengine.runner.IterBasedTrainLoop`.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader | dict): The images.
+        max_passes (int | float): How often each image is seen, above 0.
+        max_images (int, optional): How many images are seen at most, so that
+            a large data set is passed less often; None: no bound.
+        **kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`, but
+            ``max_iters``.
+
+    Raises:
+        ValueError: If a number is not positive.
+    """
+
+    def __init__(self,
+                 runner: Runner,
+                 dataloader: Union[DataLoader, Dict],
+                 max_passes: float,
+                 max_images: Optional[int] = None,
+                 **kwargs) -> None:
+        if not max_passes > 0 or (max_images is not None and max_images < 1):
+            raise ValueError(
+                'train_cfg.max_passes and max_images must be positive, but '
+                f'are {max_passes} and {max_images}.')
+        super().__init__(runner, dataloader, max_iters=1, **kwargs)
+        images = max_passes * len(self.dataloader.dataset)
+        batch = self.dataloader.batch_sampler.batch_size * get_world_size()
+        self._max_iters = math.ceil(min(images, max_images or images) / batch)

@@ -1,0 +1,29 @@
+"""What tools settle in a config before they build a Runner."""
+from mmengine.config import Config
+
+from projects.mask_jepa.engine import resolve_config
+
+
+def make(**options):
+    return Config({
+        'default_hooks': dict(timer=None, health=None, target=dict(type='X')),
+        'train_dataloader': dict(dataset=dict(crop_size=96)),
+        **options
+    })
+
+
+def test_hook_that_is_none_goes():
+    config = make()
+    resolve_config(config)
+    # That of mmengine stays None: mmengine would put its own in its place.
+    assert config.default_hooks == dict(timer=None, target=dict(type='X'))
+
+
+def test_test_images_are_cropped_as_those_for_training():
+    config = make(test_dataloader=dict(dataset=dict(type='Y')))
+    resolve_config(config)
+    assert config.test_dataloader.dataset.crop_size == 96
+    own = make(test_dataloader=dict(dataset=dict(crop_size=32)))
+    resolve_config(own)
+    assert own.test_dataloader.dataset.crop_size == 32
+    resolve_config(make(test_dataloader=None))
