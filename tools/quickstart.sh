@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a fine-tuned Mask2Former: set up, pretrain, hand over, fine-tune,
+# From nothing to a fine-tuned Mask2Former: set up, pretrain, export, fine-tune,
 # test, pictures. Usage: bash tools/quickstart.sh [DATA]
-# DATA is a folder of images to pretrain on, or one laid out as the README says. By
+# DATA is a folder of images to pretrain on, or one laid out as docs/configs.md says. By
 # default the small real sets are used where they are found, else generated scenes.
 set -euo pipefail
 

@@ -120,7 +120,7 @@ class FeatureHealthHook(Hook):
                 f'Sign of collapse: {rule.name} in {self.patience} '
                 f'checks in a row ({rule.key} {rule.relation} '
                 f'{rule.threshold:.4g}): {rule.meaning}. See '
-                'projects/mask_jepa/docs/healthy_runs.md.')
+                'docs/healthy_runs.md.')
         runner.message_hub.update_info(STATE, self.record.state)
         get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL)).put_text(
             json.dumps(self.record.summary(runner.iter + 1), indent=2),

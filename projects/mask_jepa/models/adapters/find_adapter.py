@@ -36,5 +36,5 @@ def find_adapter(head: nn.Module) -> Type[MaskClassifierAdapter]:
             f'model.panoptic_head is a {type(head).__name__}, for which '
             f'there is no adapter (there is for {known}): write one with the '
             'verbs encode and decode, as '
-            'projects/mask_jepa/docs/new_architecture.md shows.')
+            'docs/new_architecture.md shows.')
     return fitting[-1]
