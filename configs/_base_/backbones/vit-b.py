@@ -17,8 +17,9 @@ vit_b = dict(
             drop_path_rate=0.1,
             init_cfg=dict(
                 type='Pretrained',
-                checkpoint='https://download.openmmlab.com/mmclassification/v0/'
-                'vit/vit-base-p16_pt-32xb128-mae_in1k_20220623-4c544545.pth',
+                checkpoint='https://download.openmmlab.com/mmclassification/'
+                'v0/vit/'
+                'vit-base-p16_pt-32xb128-mae_in1k_20220623-4c544545.pth',
                 prefix='backbone.')),
         neck=dict(
             type='mmseg.Feature2Pyramid',

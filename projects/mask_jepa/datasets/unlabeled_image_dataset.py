@@ -11,7 +11,6 @@ from mmengine.logging import print_log
 from ..utils import fixed_seed
 from .loading import UnreadableImageError
 
-
 # Where transforms take the size that they crop or resize to.
 SIZE_KEYS = dict(
     RandomResizedCrop='scale', ResizeEdge='scale', CenterCrop='crop_size')
