@@ -1,11 +1,9 @@
 import random
 
 import numpy as np
-import pytest
 import torch
 from torch.utils.data import Dataset
 
-from projects.mask_jepa.utils import evenly_spread
 from projects.mask_jepa.visualization import fixed_batch
 from projects.mask_jepa.visualization.sheet import GAP, draw_sheet
 
@@ -52,15 +50,6 @@ def test_long_titles_are_broken_and_rows_are_named():
     beside = named[:, :named.shape[1] - short.shape[1]]
     first, second = beside[-2 * (60 + GAP):-60 - GAP], beside[-60 - GAP:]
     assert (first < 128).any() and (second == 255).all()
-
-
-@pytest.mark.parametrize('length, count, expected', [
-    (10, 4, [0, 3, 6, 9]),
-    (5, 1, [0]),
-    (3, 8, [0, 1, 2]),
-])
-def test_indices_are_evenly_spread(length, count, expected):
-    assert evenly_spread(length, count) == expected
 
 
 class Augmented(Dataset):
