@@ -3,9 +3,11 @@ from typing import Dict, List, Tuple
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from .target_prediction import TargetPrediction
+
 
 def write_predictions(data_samples: SampleList, image: Tensor,
-                      step: Dict[str, Tensor],
+                      step: TargetPrediction,
                       encoding: Tuple[Tensor, List[Tensor]],
                       optional: Dict[str, Tensor]) -> SampleList:
     """Write into samples what a model sees and predicts.
@@ -27,7 +29,7 @@ def write_predictions(data_samples: SampleList, image: Tensor,
     Args:
         data_samples (list[:obj:`DetDataSample`]): One for each image.
         image (Tensor): Normalised clean images, (B, 3, H, W).
-        step (dict[str, Tensor]): Of :meth:`MaskJEPA.predict_target`.
+        step (TargetPrediction): Of :meth:`MaskJEPA.predict_target`.
         encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
             :meth:`MaskJEPA.encode`.
         optional (dict[str, Tensor]): Other fields, with what not every model
@@ -39,13 +41,13 @@ def write_predictions(data_samples: SampleList, image: Tensor,
     mask_features, memory = encoding
     fields = dict(
         clean_image=image,
-        noisy_image=step['noisy_image'],
-        hidden=step['hidden_on_grid'].squeeze(1),
+        noisy_image=step.noisy_image,
+        hidden=step.hidden_on_grid.squeeze(1),
         mask_features=mask_features,
-        target_features=step['target_mask_features'],
-        target_on_grid=step['target_on_grid'],
-        prediction=step['prediction'],
-        mask_weights=step['mask_weights'],
+        target_features=step.target_mask_features,
+        target_on_grid=step.target_on_grid,
+        prediction=step.prediction,
+        mask_weights=step.mask_weights,
         **optional)
     for index, data_sample in enumerate(data_samples):
         for name, value in fields.items():
