@@ -22,8 +22,7 @@ from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
 from .step_random import StepRandom
 from .target_encoder import TargetEncoder
-from .target_prediction import TargetPrediction
-from .write_predictions import write_predictions
+from .target_prediction import TargetPrediction, write_predictions
 
 
 @MODELS.register_module()

@@ -39,9 +39,6 @@ class Chart(NamedTuple):
 def draw_charts(run: RunRecords) -> List[Chart]:
     """Draw the curves of a run.
 
-    Args:
-        run (RunRecords): The run.
-
     Returns:
         list[Chart]: Losses first, then the probe, then all else; without
         colours for text and ground, which the page sets.

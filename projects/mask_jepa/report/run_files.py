@@ -71,10 +71,7 @@ class Environment(NamedTuple):
 
 
 def read_health(work_dir: str) -> Optional[Health]:
-    """Read ``health.json``.
-
-    Args:
-        work_dir (str): Of the run.
+    """Read the ``health.json`` of a work directory.
 
     Returns:
         Health, optional: None where there is no readable one.

@@ -75,9 +75,6 @@ def probe_scores(validation: Dict[int, Row]) -> List[ProbeScore]:
 def throughput_facts(run: RunRecords) -> List[Fact]:
     """Sum up speed and memory.
 
-    Args:
-        run (RunRecords): The run.
-
     Returns:
         list[Fact]: What is known, empty if no iteration was timed.
     """

@@ -12,9 +12,6 @@ def load_config(name: str) -> Config:
     Args:
         name (str): Path, or 'library::config'.
 
-    Returns:
-        Config: The config.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is of another kind.
@@ -42,9 +39,6 @@ def load_model_config(name: str) -> Config:
     Args:
         name (str): As for :func:`load_config`.
 
-    Returns:
-        Config: The config.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no config, or has no model.
@@ -63,9 +57,6 @@ def stock_tool(library: str, name: str) -> str:
     Args:
         library (str): 'mmdet', 'mmseg' or 'mmpretrain'.
         name (str): File name, such as 'train.py'.
-
-    Returns:
-        str: Path.
     """
     package = osp.dirname(find_spec(library).origin)
     return osp.join(package, '.mim', 'tools', name)

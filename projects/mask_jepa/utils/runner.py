@@ -11,13 +11,10 @@ MONITORING_SECONDS = 'monitoring_seconds'
 
 
 def monitoring_seconds(message_hub: MessageHub) -> Dict[str, float]:
-    """Look up the time that a run has spent on watching itself.
-
-    Args:
-        message_hub (MessageHub): Of the runner.
+    """Look up the seconds that a run has spent on watching itself.
 
     Returns:
-        dict[str, float]: Seconds, by what they were spent on.
+        dict[str, float]: By what they were spent on.
     """
     return dict(message_hub.runtime_info.get(MONITORING_SECONDS) or {})
 
@@ -29,7 +26,7 @@ def note_monitoring_seconds(message_hub: MessageHub, name: str,
     The sums travel in checkpoints, so that they go on after a resume.
 
     Args:
-        message_hub (MessageHub): Of the runner.
+        message_hub (MessageHub): Of the run.
         name (str): What the time was spent on, 'pictures' for example.
         seconds (float): Time to add.
     """
