@@ -12,11 +12,11 @@ import sys
 import time
 from typing import Dict, List, NamedTuple, Optional
 
-from quickstart_summary import draw_predictions, print_table, summarise
-
 # `projects` is found beside this folder, also without an installation.
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 sys.path.insert(0, ROOT)
+
+from quickstart_summary import draw_predictions, print_table, summarise
 
 from projects.mask_jepa.utils import stock_tool
 

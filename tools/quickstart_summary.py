@@ -4,10 +4,13 @@ import os.path as osp
 from glob import glob
 from typing import Dict, List
 
-from matplotlib.figure import Figure
-from matplotlib.image import imread
+from mmcv import imread
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
+
+from projects.mask_jepa.utils import evenly_spread
+from projects.mask_jepa.visualization import draw_sheet
 
 HEADLINE_METRICS = dict(mmdet='coco/segm_mAP', mmseg='mIoU')
 
@@ -149,14 +152,12 @@ def draw_predictions(out: str, library: str, num_images: int = 6) -> None:
     pictures = sorted(
         path for path in glob(f'{folder}/**', recursive=True)
         if path.endswith(('.jpg', '.png')))
-    step = max(len(pictures) // num_images, 1)
-    chosen = pictures[::step][:num_images]
-    num_rows = (len(chosen) + 1) // 2
-    figure = Figure(figsize=(12, 2.6 * num_rows), layout='constrained')
-    figure.suptitle(f'{library}: annotation | prediction', fontsize=9)
-    axes = figure.subplots(num_rows, 2, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, path in zip(axes.flat, chosen):
-        axis.imshow(imread(path))
-    figure.savefig(osp.join(out, f'predictions_{library}.png'), dpi=110)
+    chosen = [
+        imread(pictures[index], channel_order='rgb') / 255
+        for index in evenly_spread(len(pictures), num_images)
+    ]
+    sheet = draw_sheet(
+        [chosen[index:index + 2] for index in range(0, len(chosen), 2)],
+        [f'{library}: annotation | prediction'] * 2,
+        panel_size=640)
+    Image.fromarray(sheet).save(osp.join(out, f'predictions_{library}.png'))

@@ -48,11 +48,11 @@ def test_values_are_those_of_the_predicted_step(moved_model, images):
     with torch.no_grad():
         step = moved_model.predict_target(images)
     expected = dict(
-        mask_entropy=mask_entropy(step['mask_weights']),
-        queries_used=used_share(step['mask_weights']))
+        mask_entropy=mask_entropy(step.mask_weights),
+        queries_used=used_share(step.mask_weights))
     for branch, features in dict(
-            target=F.avg_pool2d(step['target_mask_features'], 2),
-            online=step['mask_features']).items():
+            target=F.avg_pool2d(step.target_mask_features, 2),
+            online=step.mask_features).items():
         within, between = mean_cosines(features)
         expected.update({
             f'{branch}_std': channel_std(features),
@@ -77,7 +77,7 @@ def test_a_constant_target_shows_in_spite_of_centring(tiny_model, images):
         last.bias.normal_()
     tiny_model(images, mode='loss')
     step = tiny_model.predict_target(images)
-    assert channel_std(step['target_on_grid']) > 0.3
+    assert channel_std(step.target_on_grid) > 0.3
     assert check_health(tiny_model, images)['target_std'] < 0.01
 
 
@@ -86,7 +86,8 @@ def test_masks_worked_by_hand(tiny_model, images, monkeypatch):
     logits = torch.tensor([[[[3., -2.], [-1., -1.]], [[2., 4.], [-3., 1.]],
                             [[-9., -9.], [-9., -9.]]]]).repeat(2, 1, 1, 1)
     step = tiny_model.predict_target(images)
-    step.update(logits_on_grid=logits, mask_weights=logits.softmax(1))
+    step = step._replace(
+        logits_on_grid=logits, mask_weights=logits.softmax(1))
     monkeypatch.setattr(tiny_model, 'predict_target', lambda image: step)
     values = check_health(tiny_model, images)
     assert values['logits_above_zero'] == pytest.approx(4 / 12)
@@ -122,7 +123,7 @@ def test_leak_worked_by_hand():
     image = torch.tensor([[[[1., 2.]]], [[[5., 8.]]]])
     hidden = torch.tensor([True, False]).expand(2, 1, 1, 2)
     model = SimpleNamespace(
-        predict_target=lambda image: dict(
+        predict_target=lambda image: SimpleNamespace(
             hidden_on_grid=hidden, prediction=image))
     leak = prediction_leak(model, image, model.predict_target(image))
     assert leak.item() == pytest.approx(((49 + 9) / 2)**0.5 / 2)
@@ -138,7 +139,7 @@ def test_one_visible_place_that_changes_is_no_leak():
         calls.append(image)
         prediction = torch.tensor([[[[1., 0.]]], [[[2., 0.]]]])
         prediction[..., 1] = len(calls)
-        return dict(hidden_on_grid=hidden, prediction=prediction)
+        return SimpleNamespace(hidden_on_grid=hidden, prediction=prediction)
 
     model = SimpleNamespace(predict_target=predict_target)
     assert prediction_leak(model, image, predict_target(image)) == 0

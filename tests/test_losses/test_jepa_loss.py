@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.losses import JEPALoss
+from projects.mask_jepa.losses import JEPALoss, prediction_error
 
 
 def reference(prediction, target, hidden, beta):
@@ -32,6 +32,17 @@ def maps():
 def test_equals_the_formula(maps, beta):
     loss = JEPALoss(beta=beta, loss_weight=2.5)(*maps)
     assert loss.item() == pytest.approx(2.5 * reference(*maps, beta), rel=1e-5)
+
+
+def test_error_of_each_place_equals_the_formula(maps):
+    prediction, target, hidden = maps
+    error = prediction_error(prediction, target)
+    assert error.shape == (2, 3, 4)
+    for image, row, column in np.ndindex(2, 3, 4):
+        alone = torch.zeros_like(hidden)
+        alone[image, 0, row, column] = True
+        assert error[image, row, column].item() == pytest.approx(
+            reference(prediction, target, alone, 1.0), rel=1e-5)
 
 
 def test_only_hidden_places_get_a_gradient(maps):

@@ -59,9 +59,9 @@ def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
     tiny_model.eval()
     step = tiny_model.predict_target(images)
     target = F.layer_norm(
-        F.avg_pool2d(step['target_mask_features'], 2).movedim(1, -1), (32, ))
+        F.avg_pool2d(step.target_mask_features, 2).movedim(1, -1), (32, ))
     target = target.movedim(-1, 1) - tiny_model.centering.mean
-    torch.testing.assert_close(step['target_on_grid'], target)
+    torch.testing.assert_close(step.target_on_grid, target)
 
     seen = []
     monkeypatch.setattr(
@@ -82,14 +82,14 @@ def test_the_online_branch_sees_another_light(make_model, images):
     model = make_model(dict(
         photometric_change=dict(contrast=0.0, brightness=3.0, color=0.0)))
     step = model.predict_target(images)
-    shift = (step['view'] - images).flatten(1)
+    shift = (step.view - images).flatten(1)
     assert (shift.std(1) < 1e-5).all() and (shift[:, 0].abs() > 0.01).all()
     assert shift[0, 0] != shift[1, 0]
     torch.testing.assert_close(
-        step['target_mask_features'], model.target(images)[0])
-    visible = ~step['hidden_on_grid'].repeat_interleave(
+        step.target_mask_features, model.target(images)[0])
+    visible = ~step.hidden_on_grid.repeat_interleave(
         8, 2).repeat_interleave(8, 3).expand_as(images)
-    view, noisy = step['view'][visible], step['noisy_image'][visible]
+    view, noisy = step.view[visible], step.noisy_image[visible]
     assert torch.corrcoef(torch.stack([view, noisy]))[0, 1] > 0.7
 
 
@@ -149,13 +149,13 @@ def test_predicted_prototypes_are_read_off_the_masks(tiny_model, images):
     tiny_model.eval()
     step = tiny_model.predict_target(images)
     samples = tiny_model.predict(images, [DetDataSample() for _ in images])
-    scores = step['class_scores'][-1].softmax(-1)[..., :-1]
-    masks = step['mask_logits'][-1].sigmoid()
+    scores = step.class_scores[-1].softmax(-1)[..., :-1]
+    masks = step.mask_logits[-1].sigmoid()
     for index, sample in enumerate(samples):
         votes = torch.tensordot(scores[index].T, masks[index], dims=1)
         assert torch.equal(sample.predicted_prototypes, votes.argmax(0))
         centers = tiny_model.prototypes.centers[..., None, None]
-        distances = (step['target_on_grid'][index] - centers).norm(dim=1)
+        distances = (step.target_on_grid[index] - centers).norm(dim=1)
         assert torch.equal(sample.prototypes, distances.argmin(0))
         assert len(sample.prototypes.unique()) > 2
 
@@ -165,13 +165,13 @@ def test_corrupted_images_are_those_of_the_step(tiny_model, images):
     step = tiny_model.predict_target(images)
     view, hidden, noisy_image = tiny_model.corrupt(
         images, tiny_model.random(images.device))
-    assert torch.equal(view, step['view'])
+    assert torch.equal(view, step.view)
     assert hidden.shape == (2, 1, 2, 2) and hidden.dtype == torch.bool
     assert hidden.flatten(1).sum(1).tolist() == [2, 2]
-    assert torch.equal(noisy_image, step['noisy_image'])
+    assert torch.equal(noisy_image, step.noisy_image)
     assert torch.equal(
         hidden.repeat_interleave(4, 2).repeat_interleave(4, 3),
-        step['hidden_on_grid'])
+        step.hidden_on_grid)
     # What lies under a hidden cell is not in the image.
     pixels = hidden.repeat_interleave(32, 2).repeat_interleave(32, 3)
     _, _, other = tiny_model.corrupt(

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from projects.mask_jepa.report import read_run
+
 PARTS = ('backbone', 'pixel_decoder', 'transformer_decoder',
          'pretraining_parts')
 HEALTH_KEYS = ('target_std', 'online_std', 'target_rank', 'online_rank',
@@ -135,6 +137,11 @@ def resumed_work_dir(tmp_path_factory):
     write_picture(second, 60, 'blue')
     (work_dir / 'health.json').write_text(json.dumps(HEALTH))
     return work_dir
+
+
+@pytest.fixture
+def run(resumed_work_dir):
+    return read_run(str(resumed_work_dir))
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from projects.mask_jepa.report.charts import draw_charts, thin
 
 
 @pytest.fixture
-def charts(resumed_work_dir):
-    drawn = draw_charts(read_run(str(resumed_work_dir)))
-    return {chart.title: chart for chart in drawn}
+def charts(run):
+    return {chart.title: chart for chart in draw_charts(run)}
 
 
 def curves(chart):

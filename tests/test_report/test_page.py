@@ -1,8 +1,13 @@
+import base64
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from projects.mask_jepa.report import read_run, write_report
+from projects.mask_jepa.report.page import LARGE_PICTURE, embed_picture
 
 SMALL_TEXT = """() => {
   const walker = document.createTreeWalker(
@@ -126,8 +131,41 @@ def test_page_of_a_run_that_has_just_begun_names_what_is_missing(
     write_report(read_run(str(begun_work_dir)), str(path))
     page = open_page(path)
     sentences = page.locator('.missing').all_text_contents()
-    for key in ('custom_hooks', 'val_cfg', 'default_hooks.logger.interval',
+    for key in ('default_hooks.health', 'val_cfg',
+                'default_hooks.logger.interval',
                 'default_hooks.visualization', 'vis_backends', 'log_level'):
         assert any(key in sentence for sentence in sentences), key
     assert len(sentences) == 7
     assert page.complaints == []
+
+
+def test_small_picture_is_embedded_as_it_is(tmp_path):
+    path = tmp_path / 'a_1.png'
+    Image.new('RGB', (8, 8), 'red').save(path)
+    head, content = embed_picture(str(path)).split(',')
+    assert head == 'data:image/png;base64'
+    assert base64.b64decode(content) == path.read_bytes()
+
+
+def test_large_picture_shrinks_in_bytes_not_in_pixels(tmp_path):
+    path = tmp_path / 'a_1.png'
+    ramp = np.linspace(0, 200, 500)[None, :, None]
+    noise = np.random.default_rng(0).normal(0, 8, (400, 500, 3))
+    pixels = (ramp + noise).clip(0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    assert path.stat().st_size > LARGE_PICTURE
+    head, content = embed_picture(str(path)).split(',')
+    assert head == 'data:image/webp;base64'
+    content = base64.b64decode(content)
+    assert len(content) < path.stat().st_size / 2
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.size == (500, 400)
+        difference = np.asarray(picture).astype(float) - pixels
+    assert np.abs(difference).mean() < 10
+
+
+def test_torn_picture_is_left_out(tmp_path):
+    path = tmp_path / 'a_1.png'
+    Image.new('RGB', (64, 64), 'red').save(path)
+    path.write_bytes(path.read_bytes()[:60])
+    assert embed_picture(str(path)) == ''

@@ -6,7 +6,6 @@ import torch
 
 from projects.mask_jepa.visualization.clusters import (cluster_features,
                                                        cluster_pixels,
-                                                       colour_clusters,
                                                        match_clusters)
 
 
@@ -82,11 +81,3 @@ def test_pixels_are_grouped_by_colour_and_position():
     # One colour only: position decides.
     grey, = cluster_pixels([np.full((32, 48, 3), 0.5)], [(8, 12)], 4)
     assert len(np.unique(grey)) == 4
-
-
-@pytest.mark.parametrize('count', [2, 9, 10, 20])
-def test_every_cluster_has_a_colour_of_its_own(count):
-    colours = colour_clusters(np.arange(count)[None], count)
-    assert colours.shape == (1, count, 3)
-    assert len(np.unique(colours[0], axis=0)) == count
-    assert colours.min() >= 0 and colours.max() <= 1

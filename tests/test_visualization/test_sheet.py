@@ -1,13 +1,7 @@
-import random
-
 import numpy as np
-import pytest
-import torch
-from torch.utils.data import Dataset
 
-from projects.mask_jepa.utils import evenly_spread
-from projects.mask_jepa.visualization import fixed_batch
-from projects.mask_jepa.visualization.sheet import GAP, draw_sheet
+from projects.mask_jepa.visualization import draw_sheet
+from projects.mask_jepa.visualization.sheet import GAP
 
 
 def plain(colour, height, width):
@@ -54,35 +48,10 @@ def test_long_titles_are_broken_and_rows_are_named():
     assert (first < 128).any() and (second == 255).all()
 
 
-@pytest.mark.parametrize('length, count, expected', [
-    (10, 4, [0, 3, 6, 9]),
-    (5, 1, [0]),
-    (3, 8, [0, 1, 2]),
-])
-def test_indices_are_evenly_spread(length, count, expected):
-    assert evenly_spread(length, count) == expected
-
-
-class Augmented(Dataset):
-    """Random images, as random transforms would make them."""
-
-    def __len__(self):
-        return 9
-
-    def __getitem__(self, index):
-        draws = [index, random.random(), np.random.rand(),
-                 torch.rand(()).item()]
-        return dict(inputs=torch.tensor(draws), data_samples=None)
-
-
-def test_batch_is_fixed_and_draws_from_no_global_generator():
-    states = random.getstate(), np.random.get_state()[1], torch.get_rng_state()
-    batch = fixed_batch(Augmented(), 3)
-    assert random.getstate() == states[0]
-    assert (np.random.get_state()[1] == states[1]).all()
-    assert torch.equal(torch.get_rng_state(), states[2])
-    assert [draws[0] for draws in batch['inputs']] == [0, 4, 8]
-    torch.rand(3)
-    again = fixed_batch(Augmented(), 3)
-    for one, two in zip(batch['inputs'], again['inputs']):
-        assert torch.equal(one, two)
+def test_last_row_may_be_short():
+    pictures = [plain(0, 8, 8), plain(0, 8, 4), plain(0, 8, 8)]
+    sheet = draw_sheet([pictures[:2], pictures[2:]], ['', ''], panel_size=40)
+    assert sheet.shape[1] == GAP + 40 + GAP + 20 + GAP
+    last = sheet[-40 - GAP:-GAP]
+    assert (last[:, GAP:GAP + 40] == 0).all()
+    assert (last[:, GAP + 40:] == 255).all()

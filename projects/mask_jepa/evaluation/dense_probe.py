@@ -122,7 +122,7 @@ class DenseProbe:
             for name in self.levels
         }
         for sample, maps, input_shape in self._encode(model, self.fit_loader):
-            generator = image_generator(sample)
+            generator = _image_generator(sample)
             labels = sample.gt_sem_seg.data.squeeze(0)
             for name, features in maps.items():
                 counts = count_classes(labels, self.num_classes,
@@ -172,14 +172,7 @@ class DenseProbe:
         return metrics
 
 
-def image_generator(sample: BaseDataElement) -> torch.Generator:
-    """Make the random generator of an image, the same in any order.
-
-    Args:
-        sample (BaseDataElement): With ``img_path``, whose last part counts.
-
-    Returns:
-        torch.Generator: On the CPU.
-    """
+def _image_generator(sample: BaseDataElement) -> torch.Generator:
+    """Seed by the file name of an image, so the same in any order."""
     name = osp.basename(sample.img_path).encode()
     return torch.Generator().manual_seed(zlib.crc32(name))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models import MaskJEPA
+from ..models import MaskJEPA, TargetPrediction
 from ..models.block_masking import resize_mask
 from ..utils import evaluating
 from .feature_health import (channel_std, effective_rank, mask_entropy,
@@ -47,27 +47,26 @@ def check_health(model: MaskJEPA, image: Tensor) -> Dict[str, float]:
     values = dict(leak=leak)
     # Not centred: of a constant target, centring would leave some noise, of
     # which spread and rank are full.
-    target = F.adaptive_avg_pool2d(step['target_mask_features'],
-                                   step['prediction'].shape[-2:])
+    target = F.adaptive_avg_pool2d(step.target_mask_features,
+                                   step.prediction.shape[-2:])
     for branch, features in dict(
-            target=target,
-            online=step['mask_features']).items():
+            target=target, online=step.mask_features).items():
         within, between = mean_cosines(features)
         values[f'{branch}_std'] = channel_std(features)
         values[f'{branch}_rank'] = effective_rank(features)
         values[f'{branch}_cosine_within'] = within
         values[f'{branch}_cosine_between'] = between
         values[f'{branch}_norm'] = mean_norm(features)
-    inside = step['logits_on_grid'] > 0
-    values['mask_entropy'] = mask_entropy(step['mask_weights'])
-    values['queries_used'] = used_share(step['mask_weights'])
+    inside = step.logits_on_grid > 0
+    values['mask_entropy'] = mask_entropy(step.mask_weights)
+    values['queries_used'] = used_share(step.mask_weights)
     values['logits_above_zero'] = inside.float().mean()
     values['places_covered'] = inside.any(1).float().mean()
     return {name: float(value) for name, value in values.items()}
 
 
 def prediction_leak(model: MaskJEPA, image: Tensor,
-                    step: Dict[str, Tensor]) -> Tensor:
+                    step: TargetPrediction) -> Tensor:
     """Measure whether the prediction sees what it shall predict.
 
     The hidden places of each image are filled with another image, with the
@@ -77,13 +76,13 @@ def prediction_leak(model: MaskJEPA, image: Tensor,
     Args:
         model (MaskJEPA): In eval mode, in which every call draws the same.
         image (Tensor): Normalised clean images, (B, 3, H, W).
-        step (dict[str, Tensor]): ``model.predict_target(image)``.
+        step (TargetPrediction): ``model.predict_target(image)``.
 
     Returns:
         Tensor: Root mean square of the change at the hidden places, relative
         to the spread of the prediction there; 0 is none, a scalar.
     """
-    hidden = step['hidden_on_grid']
+    hidden = step.hidden_on_grid
     if not hidden.any():
         return image.new_zeros(())
     # Turned over, since a batch may hold a single image.
@@ -91,7 +90,7 @@ def prediction_leak(model: MaskJEPA, image: Tensor,
     hidden_pixels = resize_mask(hidden, image.shape[-2:])
     changed = model.predict_target(torch.where(hidden_pixels, other, image))
     places = hidden.squeeze(1)
-    before = step['prediction'].float().movedim(1, -1)[places]
-    after = changed['prediction'].float().movedim(1, -1)[places]
+    before = step.prediction.float().movedim(1, -1)[places]
+    after = changed.prediction.float().movedim(1, -1)[places]
     spread = (before - before.mean(0)).square().mean().sqrt()
     return (after - before).square().mean().sqrt() / spread.clamp(min=1e-12)

@@ -25,13 +25,10 @@ class HealthRule(NamedTuple):
     meaning: str
 
     def holds(self, values: Dict[str, float]) -> bool:
-        """Compare.
+        """Say whether the sign is there; never for NaN.
 
         Args:
             values (dict[str, float]): Of :func:`check_health`.
-
-        Returns:
-            bool: Whether the sign is there; never for NaN.
         """
         value = values[self.key]
         if self.relation == '<':

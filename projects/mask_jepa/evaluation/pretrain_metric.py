@@ -29,7 +29,7 @@ class PretrainMetric(BaseMetric):
         """Measure one batch.
 
         Args:
-            data_batch (dict): The batch.
+            data_batch (dict): Not used.
             data_samples (Sequence[dict]): What ``MaskJEPA.predict`` returns,
                 as dicts.
         """
@@ -48,14 +48,7 @@ class PretrainMetric(BaseMetric):
             self.results.append(result)
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Average over the images.
-
-        Args:
-            results (list[dict]): One for each image.
-
-        Returns:
-            dict[str, float]: The means.
-        """
+        """Average over the images."""
         return {
             name: torch.tensor([result[name] for result in results],
                                dtype=torch.float64).mean().item()

@@ -47,7 +47,7 @@ def build_probe_loaders(
                 persistent_workers=False,
                 sampler=dict(
                     type='DefaultSampler', shuffle=False, round_up=round_up),
-                dataset=build_dataset(dataset, max_images)))
+                dataset=_build_dataset(dataset, max_images)))
 
     # The metric drops what is tested twice; the classifiers would not.
     return dict(
@@ -76,16 +76,8 @@ def build_probe_evaluator(config: Union[dict, List[dict]],
     return evaluator
 
 
-def build_dataset(config: dict, max_images: Optional[int]) -> BaseDataset:
-    """Build a data set of mmseg, or a part of it.
-
-    Args:
-        config (dict): Names are looked up in mmseg.
-        max_images (int, optional): As above.
-
-    Returns:
-        BaseDataset: The data set.
-    """
+def _build_dataset(config: dict, max_images: Optional[int]) -> BaseDataset:
+    """Build a data set of mmseg, or a part of it."""
     # The default scope of a pretraining is mmdet.
     try:
         dataset = DATASETS.build(dict(copy.deepcopy(config), _scope_='mmseg'))

@@ -29,7 +29,6 @@ class SegmentationProbe(ValLoop):
     of the training's and leaves the weights alone.
 
     Args:
-        runner (Runner): The runner of the training process.
         dataloader (dict): Images to test on, ``val_dataloader``.
         evaluator (dict): ``val_evaluator``.
         train_dataset (dict): mmseg dataset of the images to fit on. Its
@@ -92,11 +91,7 @@ class SegmentationProbe(ValLoop):
         return metrics
 
     def measure(self) -> Dict[str, float]:
-        """Measure the present weights.
-
-        Returns:
-            dict[str, float]: Metrics, in per cent.
-        """
+        """Measure the present weights, in per cent."""
         begin = time.perf_counter()
         model = unwrap(self.runner.model)
         metrics = self.probe.measure(model)
@@ -108,8 +103,8 @@ class SegmentationProbe(ValLoop):
         """Look up what the initial weights reached.
 
         Returns:
-            dict[str, float] | None: Metrics; None in a run that was begun
-            without the probe.
+            dict[str, float] | None: None in a run that was begun without the
+            probe.
         """
         return self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
 
@@ -121,9 +116,6 @@ class SegmentationProbe(ValLoop):
             metrics (dict[str, float]): Of :meth:`measure`.
             initial (dict[str, float], optional): The same of the initial
                 weights.
-
-        Returns:
-            str: The line.
         """
         parts = []
         for name, value in metrics.items():
@@ -137,21 +129,13 @@ class SegmentationProbe(ValLoop):
 
 
 class _ProbeInitialWeights(Hook):
-    """Measures the weights that a run begins with.
-
-    Args:
-        loop (SegmentationProbe): What measures.
-    """
+    """Measures the weights that a run begins with."""
 
     def __init__(self, loop: SegmentationProbe) -> None:
         self.loop = loop
 
     def before_train(self, runner: Runner) -> None:
-        """Measure, unless the run is resumed.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Measure, unless the run is resumed."""
         if runner.iter > 0:
             return
         metrics = self.loop.measure()

@@ -12,11 +12,12 @@ from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
 from .step_random import StepRandom
 from .target_encoder import TargetEncoder
+from .target_prediction import TargetPrediction
 
 __all__ = [
     'ADAPTERS', 'BlockMasking', 'InputNoise', 'Mask2FormerAdapter',
     'MaskClassifierAdapter', 'MaskFormerAdapter', 'MaskJEPA', 'MaskTokens',
     'PhotometricChange', 'PlaceCentering', 'Prototypes', 'QueryToMap',
     'RandomQueries', 'ReconstructionHead', 'StepRandom', 'TargetEncoder',
-    'find_adapter'
+    'TargetPrediction', 'find_adapter'
 ]

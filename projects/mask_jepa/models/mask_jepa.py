@@ -23,7 +23,7 @@ from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
 from .step_random import StepRandom
 from .target_encoder import TargetEncoder
-from .write_predictions import write_predictions
+from .target_prediction import TargetPrediction, write_predictions
 
 
 @MODELS.register_module()
@@ -222,31 +222,29 @@ class MaskJEPA(BasePretrainer):
 
         # 8. JEPA loss, at the hidden places.
         losses = dict(
-            loss_jepa=self.loss_jepa(step['prediction'],
-                                     step['target_on_grid'],
-                                     step['hidden_on_grid']))
+            loss_jepa=self.loss_jepa(step.prediction, step.target_on_grid,
+                                     step.hidden_on_grid))
 
         # 9. Reconstruction without noise, from the mask features.
         if self.reconstruction_head is not None:
             losses['loss_reconstruction'] = self.loss_reconstruction(
-                self.reconstruction_head(step['mask_features']), step['view'])
+                self.reconstruction_head(step.mask_features), step.view)
 
         # 10. What keeps masks calibrated and features of full rank; with the
         #     coarsest memory, a batch has too few places for statistics.
         if self.loss_mask_level is not None:
             losses['loss_mask_level'] = self.loss_mask_level(
-                step['logits_on_grid'])
+                step.logits_on_grid)
         if self.loss_regularizer is not None:
             losses['loss_regularizer'] = self.loss_regularizer(
-                [step['mask_features'], *step['memory'][1:]])
+                [step.mask_features, *step.memory[1:]])
 
         # 11. The head's own losses, with what recurs in the target as labels.
         if self.prototypes is not None:
-            instances = self.prototypes(step['target_on_grid'])
+            instances = self.prototypes(step.target_on_grid)
             with global_seed(generator):
-                mask_losses = self.adapter.mask_losses(step['class_scores'],
-                                                       step['mask_logits'],
-                                                       instances)
+                mask_losses = self.adapter.mask_losses(
+                    step.class_scores, step.mask_logits, instances)
             for name, loss in mask_losses.items():
                 losses[f'loss_prototype_{name}'] = (
                     self.prototypes.loss_weight * loss)
@@ -279,7 +277,7 @@ class MaskJEPA(BasePretrainer):
     def predict_target(
             self,
             image: Tensor,
-            generator: Optional[torch.Generator] = None) -> Dict[str, Tensor]:
+            generator: Optional[torch.Generator] = None) -> TargetPrediction:
         """Predict the target's features of clean images from noisy ones.
 
         The method, from top to bottom.
@@ -290,8 +288,8 @@ class MaskJEPA(BasePretrainer):
                 device of the images; None makes it.
 
         Returns:
-            dict[str, Tensor]: What the losses, the health checks and the
-            pictures look at; ``..._on_grid`` is at ``prediction_stride``.
+            TargetPrediction: What the losses, the health checks and the
+            pictures look at.
         """
         generator = generator or self.random(image.device)
         grid = tuple(side // self.prediction_stride
@@ -327,10 +325,10 @@ class MaskJEPA(BasePretrainer):
         prediction, mask_weights = self.query_to_map(query_embeddings,
                                                      logits_on_grid)
 
-        return dict(
-            hidden_on_grid=resize_mask(hidden, grid),
+        return TargetPrediction(
             view=view,
             noisy_image=noisy_image,
+            hidden_on_grid=resize_mask(hidden, grid),
             mask_features=mask_features,
             memory=memory,
             target_mask_features=target_mask_features,
@@ -359,11 +357,11 @@ class MaskJEPA(BasePretrainer):
         optional = {}
         if self.reconstruction_head is not None:
             optional['reconstruction'] = self.reconstruction_head(
-                step['mask_features'])
+                step.mask_features)
         if self.prototypes is not None:
             optional['prototypes'] = self.prototypes.assign(
-                step['target_on_grid']).argmax(1)
+                step.target_on_grid).argmax(1)
             optional['predicted_prototypes'] = segment(
-                step['class_scores'][-1], step['mask_logits'][-1])
+                step.class_scores[-1], step.mask_logits[-1])
         return write_predictions(data_samples, inputs, step,
                                  self.encode(inputs), optional)

@@ -1,7 +1,7 @@
 import re
 from typing import Dict, List, NamedTuple, Tuple
 
-from .scalars import Row
+from .run_records import Row
 
 NOT_DRAWN = {'iter', 'step', 'epoch'}
 

@@ -1,13 +1,13 @@
 import json
 from itertools import cycle
 from math import isfinite
+from operator import itemgetter
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import plotly.graph_objects as go
 
 from .chart_groups import PROBE_GROUPS, TRAINING_GROUPS, ChartGroup, group_keys
-from .run_records import RunRecords
-from .scalars import Row
+from .run_records import Row, RunRecords
 
 # Told apart on a light and on a dark page, also by most colour-blind people.
 COLOURS = ('#3b7dd8', '#e07b28', '#2a9d6f', '#c94f7c', '#8a63d2', '#b08a1e',
@@ -39,58 +39,63 @@ class Chart(NamedTuple):
 def draw_charts(run: RunRecords) -> List[Chart]:
     """Draw the curves of a run.
 
-    Args:
-        run (RunRecords): The run.
-
     Returns:
-        list[Chart]: Losses first, then the probe, then all else.
+        list[Chart]: Losses first, then the probe, then all else; without
+        colours for text and ground, which the page sets.
     """
-    training, probe = (
-        [draw_chart(group, labels, rows)
-         for group, labels in group_keys(rows, groups)]
-        for rows, groups in ((run.training, TRAINING_GROUPS),
-                             (without_timing(run.validation), PROBE_GROUPS)))
-    return training[:1] + probe + training[1:]
-
-
-def without_timing(validation: Dict[int, Row]) -> Dict[int, Row]:
-    """Drop from validation results how long the validation took.
-
-    Args:
-        validation (dict[int, dict]): By iteration.
-
-    Returns:
-        dict[int, dict]: Metrics only.
-    """
-    return {
+    # How long a validation took is no result of it.
+    validation = {
         step: {
             key: value
             for key, value in row.items() if key not in ('time', 'data_time')
         }
-        for step, row in validation.items()
+        for step, row in run.validation.items()
     }
+    training, probe = (
+        [_draw_chart(group, labels, rows)
+         for group, labels in group_keys(rows, groups)]
+        for rows, groups in ((run.training, TRAINING_GROUPS),
+                             (validation, PROBE_GROUPS)))
+    return training[:1] + probe + training[1:]
 
 
-def draw_chart(group: ChartGroup, labels: Dict[str, str],
-               rows: Dict[int, Row]) -> Chart:
-    """Draw the curves of some keys.
+def thin(points: List[Point], limit: int = MAX_POINTS) -> List[Point]:
+    """Leave out points of a long curve, but no peak, valley or gap.
 
     Args:
-        group (ChartGroup): What they have in common.
-        labels (dict[str, str]): Keys and what to call them.
-        rows (dict[int, dict]): Log by iteration.
+        points (list[tuple[int, float | None]]): Iterations and values.
+        limit (int): How many points to keep at most, roughly. Defaults to
+            ``MAX_POINTS``.
 
     Returns:
-        Chart: Without colours for text and ground, which the page sets.
+        list[tuple[int, float | None]]: Of each stretch the lowest and the
+        highest point, and the first gap.
     """
+    if len(points) <= limit:
+        return points
+    length = -(-2 * len(points) // limit)
+    kept = []
+    for begin in range(0, len(points), length):
+        stretch = points[begin:begin + length]
+        drawn = [point for point in stretch if point[1] is not None]
+        gaps = [point for point in stretch if point[1] is None]
+        ends = [end(drawn, key=itemgetter(1))
+                for end in (min, max)] if drawn else []
+        kept += sorted({*ends, *gaps[:1]}, key=itemgetter(0))
+    return kept
+
+
+def _draw_chart(group: ChartGroup, labels: Dict[str, str],
+                rows: Dict[int, Row]) -> Chart:
+    """Draw the curves of some keys of a log, given with their labels."""
     figure = go.Figure(layout=dict(template=go.layout.Template()))
-    curves = dict.fromkeys(map(curve_of, labels.values()))
+    curves = dict.fromkeys(map(_curve_of, labels.values()))
     colours = dict(zip(curves, cycle(COLOURS)))
     for key, label in labels.items():
-        steps, values = zip(*thin([(step, number(row[key]))
+        steps, values = zip(*thin([(step, _drawable(row[key]))
                                    for step, row in rows.items()
                                    if key in row]))
-        is_start = label != curve_of(label)
+        is_start = label != _curve_of(label)
         figure.add_trace(
             go.Scatter(
                 x=steps,
@@ -99,7 +104,7 @@ def draw_chart(group: ChartGroup, labels: Dict[str, str],
                 mode='lines+markers'
                 if len(steps) <= FEW_POINTS and not is_start else 'lines',
                 line=dict(
-                    color=colours[curve_of(label)],
+                    color=colours[_curve_of(label)],
                     width=2,
                     dash='dot' if is_start else 'solid'),
                 marker_size=5,
@@ -127,65 +132,12 @@ def draw_chart(group: ChartGroup, labels: Dict[str, str],
                  json.loads(figure.to_json()))
 
 
-def curve_of(label: str) -> str:
-    """Name the curve that a label belongs to.
-
-    Args:
-        label (str): 'linear', or 'initial_linear' for where it started.
-
-    Returns:
-        str: 'linear', for both.
-    """
+def _curve_of(label: str) -> str:
+    """Name the curve of 'linear', and of 'initial_linear', its start."""
     return label.replace('initial_', '')
 
 
-def number(value: object) -> Optional[float]:
-    """Keep what can be drawn.
-
-    Args:
-        value (object): From a log.
-
-    Returns:
-        float, optional: None, a gap in the curve, for anything but a finite
-        number.
-    """
+def _drawable(value: object) -> Optional[float]:
+    """Keep a finite number; None, a gap in the curve, for all else."""
     is_number = isinstance(value, (int, float)) and isfinite(value)
     return value if is_number else None
-
-
-def thin(points: List[Point], limit: int = MAX_POINTS) -> List[Point]:
-    """Leave out points of a long curve, but no peak, valley or gap.
-
-    Args:
-        points (list[tuple[int, float | None]]): Iterations and values.
-        limit (int): How many points to keep at most, roughly. Defaults to
-            ``MAX_POINTS``.
-
-    Returns:
-        list[tuple[int, float | None]]: Of each stretch the lowest and the
-        highest point, and the first gap.
-    """
-    if len(points) <= limit:
-        return points
-    length = -(-2 * len(points) // limit)
-    kept = []
-    for begin in range(0, len(points), length):
-        stretch = points[begin:begin + length]
-        drawn = [point for point in stretch if point[1] is not None]
-        gaps = [point for point in stretch if point[1] is None]
-        ends = [min(drawn, key=value_of), max(drawn, key=value_of)
-                ] if drawn else []
-        kept += sorted({*ends, *gaps[:1]}, key=lambda point: point[0])
-    return kept
-
-
-def value_of(point: Point) -> Optional[float]:
-    """Take the value of a point.
-
-    Args:
-        point (tuple[int, float | None]): Iteration and value.
-
-    Returns:
-        float, optional: The value.
-    """
-    return point[1]

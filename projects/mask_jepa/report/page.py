@@ -1,21 +1,23 @@
+import base64
+import io
 import os.path as osp
 from typing import Dict, List
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mmengine.fileio import get_file_backend
+from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from ..utils import ATOMIC_LOCAL, evenly_spread
 from ..version import __version__
 from .charts import draw_charts
-from .missing import MISSING
-from .pictures import embed_picture
-from .probe import probe_scores
 from .run_records import RunRecords
-from .throughput import throughput_facts
+from .summary import probe_scores, throughput_facts
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
 MAX_PICTURES = 40  # of each name, to keep the page below some ten megabytes
+LARGE_PICTURE = 300_000  # bytes; about ten seconds of a slow connection
+WEBP_QUALITY = 85
 
 
 def write_report(run: RunRecords, path: str) -> None:
@@ -23,20 +25,8 @@ def write_report(run: RunRecords, path: str) -> None:
 
     Args:
         run (RunRecords): What to show.
-        path (str): HTML file.
-    """
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put_text(render_page(run), path)
-
-
-def render_page(run: RunRecords) -> str:
-    """Lay out the page.
-
-    Args:
-        run (RunRecords): What to show.
-
-    Returns:
-        str: HTML that needs no other file and makes no request.
+        path (str): HTML file, which will need no other file and make no
+            request.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -44,27 +34,47 @@ def render_page(run: RunRecords) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True)
-    environment.filters['number'] = format_number
-    return environment.get_template('page.html.j2').render(
+    environment.filters['number'] = _format_number
+    page = environment.get_template('page.html.j2').render(
         run=run,
         scores=probe_scores(run.validation),
         facts=throughput_facts(run),
         charts=draw_charts(run),
-        albums=embed_albums(run.pictures),
-        missing=MISSING,
+        albums=_embed_albums(run.pictures),
         version=__version__,
         plotly=get_plotlyjs())
+    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend.put_text(page, path)
 
 
-def embed_albums(pictures: Dict[str, Dict[int, str]]) -> Dict[str, List]:
-    """Embed the pictures, a limited number of each name.
+def embed_picture(path: str) -> str:
+    """Turn a picture into a URL that holds all of it.
+
+    A large one is encoded anew as WebP, with as many pixels as before.
 
     Args:
-        pictures (dict[str, dict[int, str]]): Paths by name and iteration.
+        path (str): PNG file.
 
     Returns:
-        dict[str, list[dict]]: Iteration and URL of the pictures by name.
+        str: A ``data:`` URL; empty if the file is no whole picture.
     """
+    with open(path, 'rb') as file:
+        content, kind = file.read(), 'png'
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+            if len(content) > LARGE_PICTURE:
+                encoded = io.BytesIO()
+                picture.convert('RGB').save(
+                    encoded, 'WEBP', quality=WEBP_QUALITY)
+                content, kind = encoded.getvalue(), 'webp'
+    except OSError:
+        return ''
+    return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def _embed_albums(pictures: Dict[str, Dict[int, str]]) -> Dict[str, List]:
+    """Embed a limited number of pictures of each name, with iterations."""
     albums = {}
     for name, paths in pictures.items():
         iterations = list(paths)
@@ -80,15 +90,8 @@ def embed_albums(pictures: Dict[str, Dict[int, str]]) -> Dict[str, List]:
     return albums
 
 
-def format_number(value: object) -> str:
-    """Write a number for readers.
-
-    Args:
-        value (object): From a file.
-
-    Returns:
-        str: With four significant digits at most; other values as they are.
-    """
+def _format_number(value: object) -> str:
+    """Write a number with four significant digits, all else as it is."""
     if value is None:
         return '–'
     return f'{value:.4g}' if isinstance(value, float) else str(value)

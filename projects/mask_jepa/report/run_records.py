@@ -1,12 +1,13 @@
+import json
 import os.path as osp
 from glob import escape, glob
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, TypeVar
 
-from .environment import Environment, read_environment
-from .health import Health, read_health
-from .pictures import find_pictures
-from .run_config import RunConfig, read_run_config
-from .scalars import Row, merge_sessions, read_scalars
+from .run_files import (Environment, Health, RunConfig, find_pictures,
+                        read_environment, read_health, read_run_config)
+
+Row = Dict[str, float]
+Record = TypeVar('Record')
 
 
 class RunRecords(NamedTuple):
@@ -66,25 +67,94 @@ def read_run(work_dir: str) -> RunRecords:
     folders = [osp.dirname(osp.dirname(path)) for path in paths]
     scalars = [read_scalars(path) for path in paths]
     starts = [session.start for session in scalars]
-    pictures = [
-        find_pictures(osp.join(folder, 'vis_data', 'vis_image'))
-        for folder in folders
-    ]
-    names = sorted(set().union(*pictures))
+    pictures = [find_pictures(folder) for folder in folders]
     return RunRecords(
         name=osp.basename(osp.abspath(work_dir)),
         num_sessions=len(paths),
         training=merge_sessions(
-            list(zip(starts, (session.training for session in scalars)))),
+            starts, [session.training for session in scalars]),
         validation=merge_sessions(
-            list(zip(starts, (session.validation for session in scalars)))),
+            starts, [session.validation for session in scalars]),
         num_unreadable=sum(session.num_unreadable for session in scalars),
         pictures={
             name: merge_sessions(
-                list(
-                    zip(starts, (found.get(name, {}) for found in pictures))))
-            for name in names
+                starts, [found.get(name, {}) for found in pictures])
+            for name in sorted(set().union(*pictures))
         },
         health=read_health(work_dir),
         config=read_run_config(work_dir, folders),
         environment=read_environment(folders))
+
+
+class Scalars(NamedTuple):
+    """What mmengine logged between one start of a training and its end.
+
+    Attributes:
+        training (dict[int, dict]): Logged values by iteration.
+        validation (dict[int, dict]): Validation results by iteration; 0 is
+            before training.
+        num_unreadable (int): Lines that are no JSON object with a step, such
+            as the torn last line of a training that was killed.
+    """
+
+    training: Dict[int, Row]
+    validation: Dict[int, Row]
+    num_unreadable: int
+
+    @property
+    def start(self) -> Optional[int]:
+        """First training iteration that was logged; None without any."""
+        return min(self.training, default=None)
+
+
+def read_scalars(path: str) -> Scalars:
+    """Read the ``scalars.json`` of mmengine's LocalVisBackend.
+
+    Args:
+        path (str): File of JSON lines; NaN and Infinity are allowed.
+
+    Returns:
+        Scalars: By iteration.
+    """
+    scalars = Scalars({}, {}, 0)
+    num_unreadable = 0
+    # A line torn inside a character must not stop the reading.
+    with open(path, encoding='utf-8', errors='replace') as file:
+        for line in filter(str.strip, file):
+            try:
+                row = json.loads(line)
+                step = int(row['step'])
+            except (ValueError, TypeError, KeyError):
+                num_unreadable += 1
+                continue
+            is_training = 'iter' in row or not any('/' in key for key in row)
+            rows = scalars.training if is_training else scalars.validation
+            rows.setdefault(step, {}).update(row)
+    return scalars._replace(num_unreadable=num_unreadable)
+
+
+def merge_sessions(
+        starts: List[Optional[int]],
+        sessions: List[Dict[int, Record]]) -> Dict[int, Record]:
+    """Join the records of a training that was started several times.
+
+    A later session replaces what earlier ones recorded from its first
+    iteration on: the weights of today do not descend from those iterations.
+
+    Args:
+        starts (list[int | None]): First training iteration of each session,
+            oldest first; None if nothing was logged yet.
+        sessions (list[dict]): Their records by iteration.
+
+    Returns:
+        dict[int, Any]: Records by iteration, in order.
+    """
+    merged = {}
+    for start, records in zip(starts, sessions):
+        if start is not None:
+            merged = {
+                step: record
+                for step, record in merged.items() if step < start
+            }
+        merged.update(records)
+    return dict(sorted(merged.items()))

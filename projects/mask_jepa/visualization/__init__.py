@@ -1,11 +1,11 @@
-from .clusters import MAX_CLUSTERS
+from .colours import MAX_CLUSTERS
 from .feature_figure import draw_features
-from .fixed_images import fixed_batch
 from .health_figure import draw_health
-from .input_figure import draw_inputs
-from .pretrain_figure import draw_pretraining
+from .pictures import fixed_batch
+from .pretrain_figure import draw_inputs, draw_pretraining
+from .sheet import draw_sheet
 
 __all__ = [
     'MAX_CLUSTERS', 'draw_features', 'draw_health', 'draw_inputs',
-    'draw_pretraining', 'fixed_batch'
+    'draw_pretraining', 'draw_sheet', 'fixed_batch'
 ]

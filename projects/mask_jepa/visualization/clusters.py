@@ -1,6 +1,5 @@
 from typing import List, Sequence
 
-import matplotlib
 import numpy as np
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
@@ -9,9 +8,8 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils import resample
 from torch import Tensor
 
-from .to_picture import shrink
+from .pictures import shrink
 
-MAX_CLUSTERS = 20  # as many colours as the larger palette has
 NUM_FITTED_PLACES = 8192
 
 
@@ -101,17 +99,3 @@ def match_clusters(clusters: Sequence[np.ndarray],
         labels=range(num_clusters))
     _, numbers = linear_sum_assignment(overlap, maximize=True)
     return [numbers[part] for part in clusters]
-
-
-def colour_clusters(clusters: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Give each cluster its colour.
-
-    Args:
-        clusters (np.ndarray): Integers in [0, num_clusters), (h, w).
-        num_clusters (int): At most 20.
-
-    Returns:
-        np.ndarray: RGB in [0, 1], (h, w, 3).
-    """
-    palette = 'Set1' if num_clusters <= 9 else 'tab20'
-    return np.array(matplotlib.colormaps[palette].colors)[clusters]

@@ -3,9 +3,8 @@ from typing import Dict, List, Sequence
 import numpy as np
 from torch import Tensor
 
-from .clusters import (cluster_features, cluster_pixels, colour_clusters,
-                       match_clusters)
-from .principal_components import principal_components
+from .clusters import cluster_features, cluster_pixels, match_clusters
+from .colours import colour_clusters, principal_components
 from .sheet import draw_sheet
 
 

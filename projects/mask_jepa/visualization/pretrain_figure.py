@@ -1,19 +1,44 @@
-from typing import Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import mmcv
 import numpy as np
+import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from ..losses import prediction_error
-from .clusters import (MAX_CLUSTERS, cluster_features, cluster_pixels,
-                       colour_clusters, match_clusters)
-from .error_colours import MAX_ERROR, colour_error
-from .hidden_places import cover_hidden, outline_hidden
-from .principal_components import principal_components
-from .query_masks import colour_query_masks
+from .clusters import cluster_features, cluster_pixels, match_clusters
+from .colours import (MAX_CLUSTERS, MAX_ERROR, colour_clusters, colour_error,
+                      colour_query_masks, principal_components)
+from .pictures import cover_hidden, outline_hidden, to_picture
 from .sheet import draw_sheet
-from .to_picture import to_picture
+
+
+def draw_inputs(images: Tensor,
+                hidden: Tensor,
+                noisy_images: Tensor,
+                mean: Tensor,
+                std: Tensor,
+                titles: Sequence[str],
+                panel_size: int = 200) -> np.ndarray:
+    """Show a batch as the model sees it, one image a row.
+
+    Args:
+        images (Tensor): Normalised clean images, (B, 3, H, W).
+        hidden (Tensor): Bool, (B, 1, h, w).
+        noisy_images (Tensor): What the online encoder sees, (B, 3, H, W).
+        mean (Tensor): Of the data preprocessor, (3, 1, 1).
+        std (Tensor): Of the data preprocessor, (3, 1, 1).
+        titles (Sequence[str]): One for each image.
+        panel_size (int): Longest side of a picture on the sheet, in pixels.
+            Defaults to 200.
+
+    Returns:
+        np.ndarray: The sheet, RGB, uint8, (H, W, 3).
+    """
+    columns = _input_columns(images, hidden[:, 0], noisy_images, mean, std)
+    return draw_sheet(
+        list(zip(*columns.values())), list(columns), titles, panel_size)
 
 
 def draw_pretraining(
@@ -43,7 +68,10 @@ def draw_pretraining(
         - The clusters of the target's F_last, for the next sheet,
           (B, h, w).
     """
-    clean = [to_picture(sample.clean_image, mean, std) for sample in samples]
+    columns = _input_columns(*(
+        torch.stack([sample.get(field) for sample in samples])
+        for field in ('clean_image', 'hidden', 'noisy_image')), mean, std)
+    clean = columns['clean image']
     target = cluster_features([sample.target_features for sample in samples],
                               num_clusters)
     online = cluster_features([sample.mask_features for sample in samples],
@@ -54,14 +82,6 @@ def draw_pretraining(
     target = match_clusters(target, reference, num_clusters)
     online = match_clusters(online, target, num_clusters)
 
-    columns = {'clean image': clean}
-    columns['hidden places'] = [
-        cover_hidden(picture, sample.hidden)
-        for picture, sample in zip(clean, samples)
-    ]
-    columns['noisy input'] = [
-        to_picture(sample.noisy_image, mean, std) for sample in samples
-    ]
     if 'reconstruction' in samples[0]:
         columns['reconstruction'] = [
             to_picture(sample.reconstruction, mean, std) for sample in samples
@@ -90,6 +110,19 @@ def draw_pretraining(
     ]
     sheet = draw_sheet(list(zip(*columns.values())), list(columns))
     return sheet, np.stack(target)
+
+
+def _input_columns(images: Tensor, hidden: Tensor, noisy_images: Tensor,
+                   mean: Tensor, std: Tensor) -> Dict[str, List[np.ndarray]]:
+    """Show what of the images the online encoder sees."""
+    clean = [to_picture(image, mean, std) for image in images]
+    return {
+        'clean image': clean,
+        f'hidden places ({hidden.float().mean():.0%})':
+        [cover_hidden(*pair) for pair in zip(clean, hidden)],
+        'noisy input': [to_picture(image, mean, std)
+                        for image in noisy_images]
+    }
 
 
 def _draw_error(sample: DetDataSample, size: Sequence[int]) -> np.ndarray:

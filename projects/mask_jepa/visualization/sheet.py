@@ -1,5 +1,6 @@
 import textwrap
-from typing import List, Optional, Sequence
+from itertools import accumulate, zip_longest
+from typing import Optional, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -17,7 +18,8 @@ def draw_sheet(rows: Sequence[Sequence[np.ndarray]],
     """Arrange pictures in rows and columns with titles.
 
     Args:
-        rows (Sequence[Sequence[np.ndarray]]): RGB in [0, 1], each (h, w, 3).
+        rows (Sequence[Sequence[np.ndarray]]): RGB in [0, 1], each (h, w, 3);
+            the last row may be shorter.
         column_titles (Sequence[str]): Above the columns.
         row_titles (Sequence[str], optional): Upright beside the rows.
             Defaults to None.
@@ -28,35 +30,34 @@ def draw_sheet(rows: Sequence[Sequence[np.ndarray]],
         np.ndarray: RGB, uint8, (H, W, 3).
     """
     panels = [[_fit(picture, panel_size) for picture in row] for row in rows]
-    widths = [max(panel.width for panel in column) for column in zip(*panels)]
+    widths = [
+        max(panel.width for panel in column if panel)
+        for column in zip_longest(*panels)
+    ]
     heights = [max(panel.height for panel in row) for row in panels]
     above = [_title(*pair) for pair in zip(column_titles, widths)]
     beside = [
         _title(*pair).rotate(90, expand=True)
         for pair in zip(row_titles or [], heights)
     ]
-    top = max(title.height for title in above) + GAP
-    left = max((title.width for title in beside), default=0) + GAP
-    sheet = Image.new('RGB', (left + sum(widths) + GAP * len(widths),
-                              top + sum(heights) + GAP * len(heights)),
-                      'white')
-    lefts, tops = _starts(left, widths), _starts(top, heights)
+    left = max((title.width for title in beside), default=0)
+    top = max(title.height for title in above)
+    *lefts, right = accumulate(widths, _step, initial=left + GAP)
+    *tops, bottom = accumulate(heights, _step, initial=top + GAP)
+    sheet = Image.new('RGB', (right, bottom), 'white')
     for title, x in zip(above, lefts):
-        sheet.paste(title, (x, top - GAP - title.height))
+        sheet.paste(title, (x, top - title.height))
     for title, y in zip(beside, tops):
-        sheet.paste(title, (left - GAP - title.width, y))
+        sheet.paste(title, (left - title.width, y))
     for row, y in zip(panels, tops):
         for panel, x in zip(row, lefts):
             sheet.paste(panel, (x, y))
     return np.array(sheet)
 
 
-def _starts(first: int, lengths: Sequence[int]) -> List[int]:
-    """Give the first pixel of each row or column."""
-    return [
-        first + sum(lengths[:index]) + GAP * index
-        for index in range(len(lengths))
-    ]
+def _step(start: int, length: int) -> int:
+    """Go from the start of a row or column to that of the next one."""
+    return start + length + GAP
 
 
 def _fit(picture: np.ndarray, size: int) -> Image.Image:
@@ -70,12 +71,11 @@ def _title(text: str, width: int) -> Image.Image:
     """Write a text, broken into lines of a width."""
     lines = textwrap.wrap(text, max(int(width / CHARACTER_WIDTH), 1)) or ['']
     title = Image.new('RGB', (width, LINE_HEIGHT * len(lines)), 'white')
-    canvas = ImageDraw.Draw(title)
-    font = ImageFont.load_default(FONT_SIZE)
-    for number, line in enumerate(lines):
-        canvas.text((width / 2, (number + 0.5) * LINE_HEIGHT),
-                    line,
-                    fill='black',
-                    font=font,
-                    anchor='mm')
+    ImageDraw.Draw(title).multiline_text(
+        (width / 2, title.height / 2),
+        '\n'.join(lines),
+        fill='black',
+        font=ImageFont.load_default(FONT_SIZE),
+        anchor='mm',
+        align='center')
     return title

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.utils import fixed_seed, mix_seed
+from projects.mask_jepa.utils import evenly_spread, fixed_seed, mix_seed
 
 
 def draw():
@@ -49,3 +49,12 @@ def test_generators_are_put_back_even_after_an_error():
         draw()
         raise KeyError
     assert (first, draw()) == expected
+
+
+@pytest.mark.parametrize('length, count, expected', [
+    (10, 4, [0, 3, 6, 9]),
+    (5, 1, [0]),
+    (3, 8, [0, 1, 2]),
+])
+def test_indices_are_evenly_spread(length, count, expected):
+    assert evenly_spread(length, count) == expected

@@ -14,12 +14,7 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        """Write bytes to a file.
-
-        Args:
-            obj (bytes): Content.
-            filepath (str | Path): Where to.
-        """
+        """Write bytes to a file."""
         folder, name = os.path.split(os.path.abspath(filepath))
         os.makedirs(folder, exist_ok=True)
         partial = os.path.join(folder, f'.{name}.partial')
@@ -45,13 +40,7 @@ class AtomicLocalBackend(LocalBackend):
                  obj: str,
                  filepath: Union[str, Path],
                  encoding: str = 'utf-8') -> None:
-        """Write text to a file.
-
-        Args:
-            obj (str): Content.
-            filepath (str | Path): Where to.
-            encoding (str): Defaults to 'utf-8'.
-        """
+        """Write text to a file."""
         self.put(obj.encode(encoding), filepath)
 
 

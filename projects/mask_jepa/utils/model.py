@@ -1,7 +1,13 @@
 from contextlib import contextmanager
 from typing import Iterator
 
+from mmengine.model import is_model_wrapper
 from torch import nn
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Take a Runner's model out of the wrapper of distributed training."""
+    return model.module if is_model_wrapper(model) else model
 
 
 @contextmanager

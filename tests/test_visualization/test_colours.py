@@ -4,10 +4,61 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.visualization.principal_components import \
-    principal_components
+from projects.mask_jepa.visualization.colours import (MAX_ERROR,
+                                                      colour_clusters,
+                                                      colour_error,
+                                                      colour_query_masks,
+                                                      principal_components,
+                                                      query_colours)
 
 SHAPES = ((6, 8), (5, 7))
+
+
+@pytest.mark.parametrize('count', [2, 9, 10, 20])
+def test_every_cluster_has_a_colour_of_its_own(count):
+    colours = colour_clusters(np.arange(count)[None], count)
+    assert colours.shape == (1, count, 3)
+    assert len(np.unique(colours[0], axis=0)) == count
+    assert colours.min() >= 0 and colours.max() <= 1
+
+
+def test_scale_of_the_error_is_fixed():
+    error = np.array([[0, MAX_ERROR / 2, MAX_ERROR, 9]])
+    colours = colour_error(error)[0]
+    assert (colours[0] == colour_error(np.zeros((1, 1)))).all()
+    assert (np.diff(colours.sum(-1))[:2] > 0.5).all()  # ever brighter
+    assert (colours[2] == colours[3]).all()
+
+
+@pytest.mark.parametrize('count', [10, 50, 100])
+def test_a_place_of_one_query_has_its_colour(count):
+    owner = torch.arange(count).view(2, -1)
+    alpha = torch.nn.functional.one_hot(owner, count).permute(2, 0, 1).float()
+    picture = colour_query_masks(alpha)
+    assert picture.shape == (2, count // 2, 3)
+    assert picture.reshape(-1, 3) == pytest.approx(query_colours(count))
+
+
+@pytest.mark.parametrize('count', [10, 50, 100])
+def test_a_place_of_all_queries_is_grey(count):
+    picture = colour_query_masks(torch.full((count, 3, 4), 1 / count))
+    assert picture == pytest.approx(np.full((3, 4, 3), 0.5), abs=0.02)
+
+
+def test_shared_places_mix_in_proportion():
+    alpha = torch.zeros(10, 1, 1)
+    alpha[2], alpha[7] = 0.25, 0.75
+    colours = query_colours(10)
+    assert colour_query_masks(alpha)[0, 0] == pytest.approx(
+        0.25 * colours[2] + 0.75 * colours[7])
+
+
+def test_colours_are_distinct_and_neighbours_far_apart():
+    colours = query_colours(100)
+    assert colours.min() >= 0 and colours.max() <= 1
+    distance = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+    assert distance[~np.eye(100, dtype=bool)].min() > 0.01
+    assert np.diagonal(distance, 1).min() > 0.5
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import os.path as osp
+from importlib.util import find_spec
 
 from mmengine.config import Config
 
@@ -10,9 +11,6 @@ def load_config(name: str) -> Config:
 
     Args:
         name (str): Path, or 'library::config'.
-
-    Returns:
-        Config: The config.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -33,3 +31,32 @@ def load_config(name: str) -> Config:
         raise ValueError(f'{name} is no config: give a file that ends in one '
                          f'of {", ".join(KINDS)}.')
     return Config.fromfile(name)
+
+
+def load_model_config(name: str) -> Config:
+    """Load a config, and refuse one without a network.
+
+    Args:
+        name (str): As for :func:`load_config`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no config, or has no model.
+    """
+    config = load_config(name)
+    if not config.get('model'):
+        raise ValueError(
+            f'{name} describes no model: give a whole config, such as '
+            'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py.')
+    return config
+
+
+def stock_tool(library: str, name: str) -> str:
+    """Find a tool that an installed library ships.
+
+    Args:
+        library (str): 'mmdet', 'mmseg' or 'mmpretrain'.
+        name (str): File name, such as 'train.py'.
+    """
+    package = osp.dirname(find_spec(library).origin)
+    return osp.join(package, '.mim', 'tools', name)

@@ -1,6 +1,6 @@
 import random
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, List
 
 import numpy as np
 import torch
@@ -66,3 +66,17 @@ def global_seed(generator: torch.Generator) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def evenly_spread(length: int, count: int) -> List[int]:
+    """Choose indices from the first to the last at even distances.
+
+    Args:
+        length (int): How many there are.
+        count (int): How many are wanted; all of them, if there are fewer.
+
+    Returns:
+        list[int]: Increasing.
+    """
+    count = min(count, length)
+    return np.linspace(0, length - 1, count).round().astype(int).tolist()

@@ -1,0 +1,94 @@
+from typing import Dict, List, NamedTuple, Tuple
+
+from mmdet.structures import SampleList
+from torch import Tensor
+
+
+class TargetPrediction(NamedTuple):
+    """What one step predicts, and from what.
+
+    Losses, health checks and pictures look at it. The grid, (h, w), is that
+    of ``prediction_stride``; C are the channels of F_last, N the queries.
+
+    Attributes:
+        view (Tensor): The images in another light, (B, 3, H, W).
+        noisy_image (Tensor): What the online encoder sees, (B, 3, H, W).
+        hidden_on_grid (Tensor): True where the input was hidden, bool
+            (B, 1, h, w).
+        mask_features (Tensor): F_last of the online encoder, of the noisy
+            images, (B, C, H/4, W/4).
+        memory (list[Tensor]): F_1..F_L of the same, coarse to fine, nothing
+            hidden, each (B, C_i, h_i, w_i).
+        target_mask_features (Tensor): F_last of the target encoder, of the
+            clean images, without gradient, (B, C, H/4, W/4).
+        target_on_grid (Tensor): The same on the grid, and centred where the
+            model does so: what is to be predicted, (B, C, h, w).
+        class_scores (list[Tensor]): Of each decoder layer, each
+            (B, N, classes + 1).
+        mask_logits (list[Tensor]): Of each decoder layer, each
+            (B, N, H/4, W/4).
+        logits_on_grid (Tensor): Those of the last layer, (B, N, h, w).
+        mask_weights (Tensor): Alpha, which sums to one over N,
+            (B, N, h, w).
+        prediction (Tensor): Of ``target_on_grid``, (B, C, h, w).
+    """
+
+    view: Tensor
+    noisy_image: Tensor
+    hidden_on_grid: Tensor
+    mask_features: Tensor
+    memory: List[Tensor]
+    target_mask_features: Tensor
+    target_on_grid: Tensor
+    class_scores: List[Tensor]
+    mask_logits: List[Tensor]
+    logits_on_grid: Tensor
+    mask_weights: Tensor
+    prediction: Tensor
+
+
+def write_predictions(data_samples: SampleList, image: Tensor,
+                      step: TargetPrediction,
+                      encoding: Tuple[Tensor, List[Tensor]],
+                      optional: Dict[str, Tensor]) -> SampleList:
+    """Write into samples what a model sees and predicts.
+
+    Each gets the fields
+
+    - ``clean_image``, ``noisy_image`` and, if the model makes one,
+      ``reconstruction``: (3, H, W), normalised.
+    - ``hidden``: bool (h, w), True where the input was hidden.
+    - ``mask_features``, ``target_features``: F_last of the clean image by
+      either encoder, (C, H/4, W/4), and ``memory``, F_1..F_3 by the online
+      one, each (C, h_i, w_i).
+    - ``target_on_grid``, ``prediction``: (C, h, w).
+    - ``mask_weights``: alpha, (N, h, w).
+    - if the model has them, ``prototypes``: the prototype nearest to the
+      target, int (h, w), and ``predicted_prototypes``: that which the head
+      sees in the rest of the image, int (H/4, W/4).
+
+    Args:
+        data_samples (list[:obj:`DetDataSample`]): One for each image.
+        image (Tensor): Normalised clean images, (B, 3, H, W).
+        step (TargetPrediction): Of :meth:`MaskJEPA.predict_target`.
+        encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
+            :meth:`MaskJEPA.encode`.
+        optional (dict[str, Tensor]): Other fields, with what not every model
+            has.
+    """
+    mask_features, memory = encoding
+    fields = dict(
+        clean_image=image,
+        noisy_image=step.noisy_image,
+        hidden=step.hidden_on_grid.squeeze(1),
+        mask_features=mask_features,
+        target_features=step.target_mask_features,
+        target_on_grid=step.target_on_grid,
+        prediction=step.prediction,
+        mask_weights=step.mask_weights,
+        **optional)
+    for index, data_sample in enumerate(data_samples):
+        for name, value in fields.items():
+            data_sample.set_field(value[index], name)
+        data_sample.set_field([level[index] for level in memory], 'memory')
+    return data_samples

@@ -1,0 +1,161 @@
+"""What a run leaves beside its log: verdict, config, environment, pictures."""
+import json
+import os.path as osp
+import re
+from collections import defaultdict
+from glob import escape, glob
+from typing import Dict, List, NamedTuple, Optional
+
+from mmengine.config import Config
+
+BADGES = {
+    'healthy': 'good',
+    'partial collapse': 'doubtful',
+    'collapsed': 'bad'
+}
+# The log can be long, and the environment stands at its beginning.
+BEGINNING = 200_000  # characters
+BLOCK = re.compile(r'^-{20,}\n(System environment:.*?)\n-{20,}$',
+                   re.DOTALL | re.MULTILINE)
+PROCESSES = re.compile(r'GPU number: (\d+)')
+PICTURE_NAME = re.compile(r'(.+)_(\d+)\.png')
+
+
+class Health(NamedTuple):
+    """The verdict on the features, as a hook wrote it.
+
+    Attributes:
+        verdict (str): 'healthy', 'partial collapse' or 'collapsed'.
+        reason (str): One sentence.
+        iteration (int, optional): Of the check.
+        rules (list[dict]): Each with name, condition, value, fired.
+    """
+
+    verdict: str
+    reason: str
+    iteration: Optional[int]
+    rules: List[Dict]
+
+    @property
+    def badge(self) -> str:
+        """How the page colours the verdict."""
+        return BADGES.get(self.verdict, 'unknown')
+
+
+class RunConfig(NamedTuple):
+    """What the page needs of the resolved config.
+
+    Attributes:
+        name (str): File name without its ending.
+        text (str): The whole file.
+        max_iters (int, optional): When the training ends.
+        batch_size (int, optional): Images per iteration and process.
+    """
+
+    name: str = ''
+    text: str = ''
+    max_iters: Optional[int] = None
+    batch_size: Optional[int] = None
+
+
+class Environment(NamedTuple):
+    """Where a training ran.
+
+    Attributes:
+        text (str): As mmengine logged it.
+        num_processes (int, optional): Over which the training was spread.
+    """
+
+    text: str = ''
+    num_processes: Optional[int] = None
+
+
+def read_health(work_dir: str) -> Optional[Health]:
+    """Read the ``health.json`` of a work directory.
+
+    Returns:
+        Health, optional: None where there is no readable one.
+    """
+    path = osp.join(work_dir, 'health.json')
+    if not osp.isfile(path):
+        return None
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+        except ValueError:
+            return None
+    if not isinstance(content, dict) or 'verdict' not in content:
+        return None
+    return Health(
+        str(content['verdict']), str(content.get('reason', '')),
+        content.get('iteration'), content.get('rules') or [])
+
+
+def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:
+    """Read the config that the newest session dumped.
+
+    Args:
+        work_dir (str): Of the run; here lies the config under its own name.
+        sessions (list[str]): Folders of the sessions, oldest first.
+
+    Returns:
+        RunConfig: Empty where no config was dumped; without settings where
+        the file is no config.
+    """
+    named = sorted(glob(osp.join(escape(work_dir), '*.py')), key=osp.getmtime)
+    dumped = [
+        path for path in (osp.join(session, 'vis_data', 'config.py')
+                          for session in sessions) if osp.isfile(path)
+    ]
+    if not named and not dumped:
+        return RunConfig()
+    name, _ = osp.splitext(osp.basename((named or dumped)[-1]))
+    path = (dumped or named)[-1]
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    try:
+        settings = Config.fromfile(path, import_custom_modules=False)
+    except Exception:  # A config is a program: anything may go wrong in it.
+        return RunConfig(name, text)
+    training = settings.get('train_cfg') or {}
+    loader = settings.get('train_dataloader') or {}
+    return RunConfig(name, text, training.get('max_iters'),
+                     loader.get('batch_size'))
+
+
+def read_environment(sessions: List[str]) -> Environment:
+    """Read the environment from the newest text log that names it.
+
+    Args:
+        sessions (list[str]): Folders of the sessions, oldest first.
+
+    Returns:
+        Environment: Empty where no log names it.
+    """
+    for session in reversed(sessions):
+        for path in sorted(glob(osp.join(escape(session), '*.log'))):
+            with open(path, encoding='utf-8', errors='replace') as file:
+                block = BLOCK.search(file.read(BEGINNING))
+            if block:
+                processes = PROCESSES.search(block[1])
+                return Environment(block[1],
+                                   int(processes[1]) if processes else None)
+    return Environment()
+
+
+def find_pictures(session: str) -> Dict[str, Dict[int, str]]:
+    """Find the pictures that mmengine's LocalVisBackend has saved.
+
+    Args:
+        session (str): Folder of the session; it need not hold any.
+
+    Returns:
+        dict[str, dict[int, str]]: Paths by name and iteration.
+    """
+    pictures = defaultdict(dict)
+    folder = osp.join(escape(session), 'vis_data', 'vis_image')
+    for path in glob(osp.join(folder, '*.png')):
+        match = PICTURE_NAME.fullmatch(osp.basename(path))
+        if match:
+            pictures[match[1]][int(match[2])] = path
+    return dict(pictures)

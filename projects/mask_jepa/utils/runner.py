@@ -1,0 +1,79 @@
+import logging
+from contextlib import contextmanager
+from typing import Dict, Iterator
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+
+MONITORING_SECONDS = 'monitoring_seconds'
+
+
+def monitoring_seconds(message_hub: MessageHub) -> Dict[str, float]:
+    """Look up the seconds that a run has spent on watching itself.
+
+    Returns:
+        dict[str, float]: By what they were spent on.
+    """
+    return dict(message_hub.runtime_info.get(MONITORING_SECONDS) or {})
+
+
+def note_monitoring_seconds(message_hub: MessageHub, name: str,
+                            seconds: float) -> None:
+    """Add to the time that a run has spent on watching itself.
+
+    The sums travel in checkpoints, so that they go on after a resume.
+
+    Args:
+        message_hub (MessageHub): Of the run.
+        name (str): What the time was spent on, 'pictures' for example.
+        seconds (float): Time to add.
+    """
+    spent = monitoring_seconds(message_hub)
+    spent[name] = spent.get(name, 0.0) + seconds
+    message_hub.update_info(MONITORING_SECONDS, spent)
+
+
+@contextmanager
+def quiet_log() -> Iterator[None]:
+    """Let mmengine's logger say only warnings and errors for a block."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def prepare_cpu_distributed(cfg: Config) -> None:
+    """Let mmengine's Runner train in several processes without a GPU.
+
+    mmengine 0.10 sets a CUDA device before it starts the process group, and
+    gives DistributedDataParallel a device id; both fail without a GPU. So the
+    process group is started here, with gloo, which the Runner then keeps, and
+    the model is wrapped without device id, but else as the Runner does.
+
+    Args:
+        cfg (Config): The config of the run; changed in place.
+    """
+    if torch.cuda.is_available():
+        return
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False)
+
+
+def leave_process_group() -> None:
+    """Let all processes of a run end together.
+
+    One that ends while another still talks to it may abort, and torchrun
+    then reports the whole run as failed.
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

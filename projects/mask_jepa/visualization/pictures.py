@@ -1,0 +1,97 @@
+from typing import Sequence
+
+import mmcv
+import numpy as np
+from mmengine.dataset import BaseDataset, pseudo_collate
+from scipy.ndimage import binary_erosion
+from torch import Tensor
+
+from ..models.block_masking import resize_mask
+from ..utils import evenly_spread, fixed_seed
+
+GREY = 0.5
+OUTLINE = np.array([0.0, 1.0, 1.0])  # cyan, not in the error's colours
+
+
+def fixed_batch(dataset: BaseDataset, num_images: int) -> dict:
+    """Load images of a dataset; the same whenever it is called.
+
+    The global random generators are left as they were.
+
+    Args:
+        dataset (BaseDataset): Whose pipeline ends in ``PackDetInputs``.
+        num_images (int): How many, evenly spread over the dataset.
+
+    Returns:
+        dict: A batch with ``inputs`` and ``data_samples``.
+    """
+    with fixed_seed(0):
+        return pseudo_collate([
+            dataset[index]
+            for index in evenly_spread(len(dataset), num_images)
+        ])
+
+
+def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
+    """Undo the normalisation.
+
+    Args:
+        image (Tensor): Normalised RGB, (3, H, W).
+        mean (Tensor): Of the data preprocessor, (3, 1, 1).
+        std (Tensor): Of the data preprocessor, (3, 1, 1).
+
+    Returns:
+        np.ndarray: RGB in [0, 1], (H, W, 3).
+    """
+    picture = (image * std + mean) / 255
+    return picture.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+
+
+def shrink(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Average the pixels of a picture over the places of a map.
+
+    Args:
+        picture (np.ndarray): RGB, (H, W, 3).
+        shape (Sequence[int]): Height and width of the map.
+
+    Returns:
+        np.ndarray: RGB, (*shape, 3).
+    """
+    height, width = shape
+    return mmcv.imresize(picture, (width, height), interpolation='area')
+
+
+def cover_hidden(picture: np.ndarray, hidden: Tensor) -> np.ndarray:
+    """Paint the hidden places grey.
+
+    Args:
+        picture (np.ndarray): RGB in [0, 1], (H, W, 3).
+        hidden (Tensor): Bool, (h, w).
+
+    Returns:
+        np.ndarray: RGB in [0, 1], (H, W, 3).
+    """
+    pixels = _hidden_pixels(picture, hidden)
+    return np.where(pixels[..., None], GREY, picture)
+
+
+def outline_hidden(picture: np.ndarray, hidden: Tensor) -> np.ndarray:
+    """Draw a line just inside the border of the hidden places.
+
+    Args:
+        picture (np.ndarray): RGB in [0, 1], (H, W, 3).
+        hidden (Tensor): Bool, (h, w).
+
+    Returns:
+        np.ndarray: RGB in [0, 1], (H, W, 3).
+    """
+    pixels = _hidden_pixels(picture, hidden)
+    width = max(1, round(min(pixels.shape) / 100))
+    inside = binary_erosion(pixels, iterations=width)
+    return np.where((pixels & ~inside)[..., None], OUTLINE, picture)
+
+
+def _hidden_pixels(picture: np.ndarray, hidden: Tensor) -> np.ndarray:
+    """Bring hidden places, (h, w), to the pixels of a picture, (H, W)."""
+    pixels = resize_mask(hidden[None, None].cpu(), picture.shape[:2])
+    return pixels[0, 0].numpy()
