@@ -95,7 +95,7 @@ def test_shares_and_names(tool):
     *((['--shares', share], f'such as 1/16, but is {share}[.]')
       for share in ('2/1', '0', '1', 'half', '1/0', '-1/2')),
     (['--num-images', '41'], 'There are 40 images: 41 of them cannot'),
-    (['--seed', '-1'], '0 or more, but is -1'),
+    (['--seed', '-1'], 'The seed -1 must be 0'),
 ])
 def test_what_cannot_be_chosen_is_named(choose, tmp_path, options, sentence):
     # A minus is no option of argparse's where `=` precedes it.

@@ -218,21 +218,10 @@ def parse_args() -> argparse.Namespace:
         default=['1/2', '1/4', '1/8', '1/16'],
         help='of the images; by default 1/2 1/4 1/8 1/16')
     parser.add_argument(
-        '--num-images',
-        nargs='*',
-        type=int,
-        default=[],
-        help='subsets of so many images as well')
+        '--num-images', nargs='*', type=int, default=[], help='as well')
     parser.add_argument(
-        '--balanced',
-        action='store_true',
-        help='choose images so that rare classes are in as many of them as '
-        'can be; _balanced goes into the name')
-    parser.add_argument(
-        '--seed',
-        type=int,
-        default=0,
-        help='of the choice; _seed1 goes into the name for 1, and so on')
+        '--balanced', action='store_true', help='prefer rare classes')
+    parser.add_argument('--seed', type=int, default=0, help='of the choice')
     return parser.parse_args()
 
 
@@ -240,8 +229,7 @@ def main() -> None:
     """Choose."""
     args = parse_args()
     try:
-        require(args.seed >= 0,
-                f'A seed must be 0 or more, but is {args.seed}.')
+        require(args.seed >= 0, f'The seed {args.seed} must be 0 or more.')
         source = (
             CocoAnnotations(args.source) if args.source.endswith('.json') else
             MMSegImages(load_config(args.source)))

@@ -46,14 +46,7 @@ class ArmScores(NamedTuple):
         return stdev(self.scores.values())
 
     def minus(self, other: 'ArmScores') -> Optional[Difference]:
-        """Compare with another arm at the same task and labels.
-
-        Args:
-            other (ArmScores): That arm.
-
-        Returns:
-            Difference | None: None without a common seed.
-        """
+        """Compare with another arm of the cell; None without common seeds."""
         seeds = sorted(self.scores.keys() & other.scores.keys())
         if not seeds:
             return None

@@ -119,7 +119,7 @@ def read_experiment(path: str) -> Experiment:
         finetunings.append(
             Finetuning(arm, tasks[task], fraction, seed, pretraining,
                        entry.get('branch', 'online'),
-                       tuple(entry.get('parts', PARTS))))
+                       entry.get('parts', PARTS)))
     with open(path, encoding='utf-8') as file:
         docstring = ast.get_docstring(ast.parse(file.read())) or ''
     return Experiment(
@@ -128,14 +128,11 @@ def read_experiment(path: str) -> Experiment:
 
 
 def count_images(config: Config, library: str) -> int:
-    """Count the training images of a task.
+    """Count the training images of a task, after the data set's filter.
 
     Args:
         config (Config): Of the task.
         library (str): Whose data set it is: 'mmdet' or 'mmseg'.
-
-    Returns:
-        int: Images, after the data set's own filter.
     """
     init_default_scope(library)
     return len(DATASETS.build(copy.deepcopy(config.train_dataloader.dataset)))
@@ -160,9 +157,9 @@ def _cells(plan: Config) -> List[Tuple[int, str, float, str]]:
     """List (seed, task, label fraction, arm) in the order of the runs."""
     axes = 'seeds', 'tasks', 'label_fractions'
     every = itertools.product(*map(plan.get, axes), plan.arms)
-    return [(*values, arm) for *values, arm in every if all(
-        value in plan.arms[arm].get(axis, plan[axis])
-        for axis, value in zip(axes, values))]
+    return [(*values, arm) for *values, arm in every
+            if all(value in plan.arms[arm].get(axis, plan[axis])
+                   for axis, value in zip(axes, values))]
 
 
 def _check(plan: Config, path: str) -> None:

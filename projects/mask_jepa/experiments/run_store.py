@@ -66,23 +66,13 @@ class RunStore:
                     'give --out another folder, or restore the file.')
 
     def folder(self, run: Run) -> str:
-        """Find the folder of a run, or name it.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            str: Path; it need not exist.
-        """
+        """Find the folder of a run, or name it; it need not exist."""
         found = glob(osp.join(escape(self.root), f'*_{run.digest}'))
         return found[0] if found else osp.join(self.root, run.folder)
 
     @contextmanager
     def lock(self, run: Run) -> Iterator[int]:
         """Hold a run, and wait for it where another process makes it.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
 
         Yields:
             int: File descriptor, for the processes that make the run. The
@@ -104,14 +94,7 @@ class RunStore:
             yield file.fileno()
 
     def result(self, run: Run) -> Optional[dict]:
-        """Look up what came out.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            dict | None: Its result; None if it is still to be made.
-        """
+        """Look up what came out; None if the run is still to be made."""
         path = osp.join(self.folder(run), RESULT)
         if osp.isfile(path):
             with open(path) as file:
@@ -142,14 +125,7 @@ class RunStore:
                       key=lambda run: run.seed)
 
     def prepare(self, run: Run) -> List[str]:
-        """Make a run ready to start.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            list[str]: Arguments of the Python interpreter.
-        """
+        """Make a run ready; return the arguments of the interpreter."""
         folder = self.folder(run)
         is_pretraining = isinstance(run, Pretraining)
         if not (is_pretraining and run.library == 'mask_jepa'):

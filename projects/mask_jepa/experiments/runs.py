@@ -5,7 +5,7 @@ import json
 import os
 import os.path as osp
 import re
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Iterable, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
@@ -101,7 +101,7 @@ class Finetuning:
         pretraining (Pretraining, optional): None: random weights.
         branch (str): 'online' or 'target'; Mask-JEPA only. Defaults to
             'online'.
-        parts (Sequence[str]): As for ``tools/export_pretrained.py``.
+        parts (Iterable[str]): As for ``tools/export_pretrained.py``.
             Mask-JEPA only: of other pretrainings, the model takes what it
             knows, the backbone. Defaults to all.
     """
@@ -113,7 +113,7 @@ class Finetuning:
                  seed: int,
                  pretraining: Optional[Pretraining] = None,
                  branch: str = 'online',
-                 parts: Sequence[str] = tuple(PARTS)) -> None:
+                 parts: Iterable[str] = PARTS) -> None:
         config = copy.deepcopy(task.config)
         images = choose_images(task.num_images, fraction, seed)
         dataset = config.train_dataloader.dataset
@@ -133,8 +133,8 @@ class Finetuning:
         self.num_labels = len(images)
         self.pretraining = pretraining
         self.branch = branch
-        self.parts = parts
-        origin = pretraining and (pretraining.digest, branch, parts)
+        self.parts = tuple(parts)
+        origin = pretraining and (pretraining.digest, branch, self.parts)
         self.digest = digest(
             [config.to_dict(), origin, task.metric, task.scale])
 

@@ -118,12 +118,7 @@ class Clock:
         self.seconds: Dict[type, List[float]] = defaultdict(list)
 
     def tell(self, run: Run, result: dict) -> None:
-        """Print one line.
-
-        Args:
-            run (Pretraining | Finetuning): That has ended.
-            result (dict): What came out.
-        """
+        """Print one line about a run that has ended, with its result."""
         self.left[type(run)] -= 1
         self.seconds[type(run)].append(result['seconds'])
         seconds = sum(self.left[kind] * mean(taken)
