@@ -1,191 +1,176 @@
 """Subsets of labelled images, read back by the stock data sets."""
-import itertools
 import json
+import runpy
 import sys
 from pathlib import Path
 
-import make_subset
-import numpy as np
 import pytest
-from coco_subset import CocoAnnotations
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from mmseg.datasets import BaseSegDataset
-from mmseg.utils import register_all_modules
-from mmseg_subset import MMSegImages
 from PIL import Image
-from subset_order import subset_order
-from subset_sizes import subset_sizes
 
+from projects.mask_jepa.experiments.runs import Finetuning, Task
+
+ROOT = Path(__file__).resolve().parents[2]
 TOOL = 'tools/dataset_converters/make_subset.py'
-
 LAYOUTS = {
     'ade20k': ('ade/ADEChallengeData2016', 'images/training/{}.jpg',
-               'annotations/training/{}.png', ['ADE_train_00000001',
-                                               'ADE_train_00000002',
-                                               'ADE_train_00000003']),
+               'annotations/training/{}.png', 'ADE_train_{:08d}'),
     'cityscapes': ('cityscapes', 'leftImg8bit/train/{}_leftImg8bit.png',
                    'gtFine/train/{}_gtFine_labelTrainIds.png',
-                   ['aachen/aachen_000000_000019',
-                    'aachen/aachen_000001_000019',
-                    'ulm/ulm_000000_000019']),
+                   'ulm/ulm_{:06d}_000019'),
 }
+CHOICES = {'': [], '_balanced': ['--balanced'], '_seed1': ['--seed', '1'],
+           '_balanced_seed1': ['--balanced', '--seed', '1']}
 
 
-def coco_file(path, num_images=40, panoptic=False):
-    """Images with a common category 1 and, in two of them, a rare 7."""
-    images = [dict(id=100 - index, file_name=f'{index}.jpg', width=8, height=8)
-              for index in range(num_images)]
-    annotations, ids = [], itertools.count(1)
-    for index, image in enumerate(images):
-        categories = [1] + ([7] if index in (11, 30) else [])
-        parts = [dict(id=next(ids), category_id=category, bbox=[0, 0, 4, 4],
-                      area=16, iscrowd=0) for category in categories]
-        if panoptic:
-            annotations.append(dict(image_id=image['id'],
-                                    file_name=f'{index}.png',
-                                    segments_info=parts))
-        else:
-            annotations += [dict(part, image_id=image['id'],
-                                 segmentation=[[0, 0, 4, 0, 4, 4]])
-                            for part in parts]
-    path.write_text(json.dumps(dict(
-        info=dict(year=2017), images=images, annotations=annotations,
-        categories=[dict(id=1, name='person'), dict(id=7, name='train')])))
+def write_json(path, content):
+    path.write_text(json.dumps(content))
     return path
 
 
-def write_tree(layout, root):
-    """A few images of a data set, in its own layout."""
-    folder, image, labels, names = LAYOUTS[layout]
+def image_ids(path):
+    return [image['id'] for image in json.loads(path.read_text())['images']]
+
+
+def coco_file(path, panoptic=False):
+    """Forty images with a category 1 and, in two of them, a rare 7."""
+    images = [dict(id=100 - index, file_name=f'{index}.jpg', width=8, height=8)
+              for index in range(40)]
+    parts = [dict(id=10 * index + category, image_id=image['id'],
+                  category_id=category, bbox=[0, 0, 4, 4], area=16, iscrowd=0,
+                  segmentation=[[0, 0, 4, 0, 4, 4]])
+             for index, image in enumerate(images)
+             for category in ([1, 7] if index in (11, 30) else [1])]
+    annotations = [
+        dict(image_id=image['id'], file_name='1.png', segments_info=[
+            part for part in parts if part['image_id'] == image['id']])
+        for image in images] if panoptic else parts
+    return write_json(path, dict(
+        info=dict(year=2017), images=images, annotations=annotations,
+        categories=[dict(id=1, name='person'), dict(id=7, name='train')]))
+
+
+def mmseg_tree(layout, folder, count=3, **options):
+    """A few images of a data set, the only ones with their class."""
+    place, *parts, stem = LAYOUTS[layout]
+    names = [stem.format(index) for index in range(count)]
     for index, name in enumerate(names):
-        for path, mode in ((image, 'RGB'), (labels, 'L')):
-            path = root / folder / path.format(name)
+        for part, mode in zip(parts, ('RGB', 'L')):
+            path = folder / place / part.format(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new(mode, (16, 16), index + 1 if mode == 'L' else (
                 index, 0, 0)).save(path)
-    config = Config.fromstring(
-        f"_base_ = 'mmseg::_base_/datasets/{layout}.py'", file_format='.py')
-    config.train_dataloader.dataset.data_root = str(root / folder)
-    return config, names
+    options['data_root'] = str(folder / place)
+    config = folder / f'{layout}{len(options)}.py'
+    config.write_text(f"_base_ = 'mmseg::_base_/datasets/{layout}.py'\n"
+                      f'train_dataloader = dict(dataset={options})')
+    return config, names, folder / place
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return runpy.run_path(str(ROOT / TOOL))
 
 
 @pytest.fixture
-def choose(monkeypatch):
+def choose(tool, monkeypatch):
     """Run the tool in this process, which has loaded the libraries."""
+
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, arguments)])
-        make_subset.main()
+        tool['main']()
 
     return run
 
 
-def test_order_is_a_permutation_fixed_by_its_seed():
-    order = subset_order(50, seed=3)
-    assert sorted(order) == list(range(50)) != order
-    assert subset_order(50, seed=3) == order != subset_order(50, seed=4)
+def test_shares_and_names(tool):
+    assert {name: round(share * 118287) for name, share in tool['name_shares'](
+        118287, ['1/2', '0.0625'], [100]).items()} == {
+            '1-2': 59144, '1-16': 7393, '100-images': 100}
 
 
-def test_rare_classes_come_first_when_balanced():
-    classes = [{0} for _ in range(100)]
-    for image, name in {17: 1, 60: 1, 42: 2, 99: 3}.items():
-        classes[image] = {0, name}
-    classes[5] = set()
-    order = subset_order(100, seed=0, classes=classes)
-    assert sorted(order) == list(range(100))
-    # Four classes; two images show the rarest of them first of all.
-    assert {1, 2, 3} <= set().union(*(classes[index] for index in order[:4]))
-    assert {17, 60, 42, 99} <= set(order[:6])
-    assert order[-1] == 5
-    plain = subset_order(100, seed=0)
-    assert not {17, 60, 42, 99} <= set(plain[:6])
-
-
-def test_sizes_and_names():
-    assert subset_sizes(118287, ['1/2', '1/16'], [100]) == {
-        '1-2': 59144, '1-16': 7393, '100-images': 100}
-    assert subset_sizes(5, ['1/16'], []) == {'1-16': 1}
-
-
-@pytest.mark.parametrize('share', ['2/1', '0', '1', 'half', '1/0', '-1/2'])
-def test_impossible_share_is_named(share):
-    with pytest.raises(ValueError, match=f'1/16, but is {share}'):
-        subset_sizes(10, [share], [])
-
-
-def test_impossible_number_is_named():
-    with pytest.raises(ValueError, match='There are 10 images: 11'):
-        subset_sizes(10, [], [11])
+@pytest.mark.parametrize('options, sentence', [
+    *((['--shares', share], f'such as 1/16, but is {share}[.]')
+      for share in ('2/1', '0', '1', 'half', '1/0', '-1/2')),
+    (['--num-images', '41'], 'There are 40 images: 41 of them cannot'),
+    (['--seed', '-1'], 'The seed -1 must be 0'),
+])
+def test_what_cannot_be_chosen_is_named(choose, tmp_path, options, sentence):
+    # A minus is no option of argparse's where `=` precedes it.
+    options = ['='.join(options)] if options[1][0] == '-' else options
+    with pytest.raises(SystemExit, match=sentence):
+        choose(coco_file(tmp_path / 'labels.json'), *options)
 
 
 def test_coco_subsets_are_nested_whole_and_read_by_mmdet(python, tmp_path):
     path = coco_file(tmp_path / 'instances.json')
+    whole = json.loads(path.read_text())
     output = python(TOOL, path, '--num-images', '3')
-    ids = {}
-    for name, size in {'1-2': 20, '1-4': 10, '1-8': 5, '1-16': 2,
-                       '3-images': 3}.items():
+    larger = set(image_ids(path))
+    for name, size in {'1-2': 20, '1-4': 10, '1-8': 5, '3-images': 3,
+                       '1-16': 2}.items():
         subset = tmp_path / f'instances_{name}.json'
         assert f'{size} of 40 images: {subset}' in output
         content = json.loads(subset.read_text())
-        ids[name] = {image['id'] for image in content['images']}
-        assert len(ids[name]) == size
-        whole = json.loads(path.read_text())
-        assert content['annotations'] == [
-            each for each in whole['annotations']
-            if each['image_id'] in ids[name]]
-        assert {key: content[key] for key in ('info', 'categories')} == {
-            key: whole[key] for key in ('info', 'categories')}
+        ids = set(image_ids(subset))
+        assert len(content['images']) == len(ids) == size and ids < larger
+        larger = ids
+        for key, value in whole.items():
+            if key == 'annotations':
+                value = [part for part in value if part['image_id'] in ids]
+            assert content[key] == value or key == 'images'
         dataset = CocoDataset(ann_file=str(subset), data_prefix=dict(img=''),
                               pipeline=[])
-        assert {item['img_id'] for item in dataset} == ids[name]
-    assert ids['1-16'] <= ids['3-images'] <= ids['1-8'] <= ids['1-4'] <= (
-        ids['1-2'])
+        assert {item['img_id'] for item in dataset} == ids
 
 
-def test_panoptic_and_instance_labels_give_the_same_images(tmp_path):
-    chosen = []
+@pytest.mark.parametrize('options', CHOICES.values(), ids=CHOICES)
+def test_panoptic_and_instance_labels_give_the_same_images(
+        choose, tmp_path, options):
     for panoptic in (False, True):
-        path = coco_file(tmp_path / f'{panoptic}.json', panoptic=panoptic)
-        source = CocoAnnotations(str(path))
-        assert source.classes()[100 - 30 - 61] == {1, 7}
-        subset = source.write('some', subset_order(40, 0)[:7])
-        chosen.append([image['id'] for image in json.loads(
-            Path(subset).read_text())['images']])
-    assert chosen[0] == chosen[1]
-
-
-def test_balanced_subset_holds_the_rare_class(tmp_path):
-    source = CocoAnnotations(str(coco_file(tmp_path / 'instances.json')))
-    order = subset_order(len(source), 0, source.classes())
-    content = json.loads(Path(source.write('1-16', order[:2])).read_text())
-    assert 7 in {each['category_id'] for each in content['annotations']}
+        path = coco_file(tmp_path / f'{panoptic}.json', panoptic)
+        choose(path, '--shares', '1/8', *options)
+    subsets = tmp_path.glob('*_1-8*.json')
+    first, second = map(image_ids, subsets)
+    assert first == second and len(first) == 5
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_list_is_read_by_mmseg(tmp_path, layout):
-    register_all_modules(init_default_scope=False)
-    config, names = write_tree(layout, tmp_path)
-    source = MMSegImages(config)
-    assert len(source) == 3
+def test_list_is_read_by_mmseg(tool, tmp_path, layout):
+    path, names, root = mmseg_tree(layout, tmp_path)
+    config = Config.fromfile(path)
+    source = tool['MMSegImages'](config)
     # ADE20K's label 0 is to be ignored, and the others move down by one.
     first = 0 if layout == 'ade20k' else 1
     assert source.classes() == [{first}, {first + 1}, {first + 2}]
-    path = source.write('2-images', [2, 0])
-    assert Path(path).parent.name == 'splits'
-    assert Path(path).read_text().split() == [names[0], names[2]]
-    dataset_config = dict(config.train_dataloader.dataset, pipeline=[])
+    ann_file = Path(source.write('2-images', [0, 2]))
+    assert ann_file.parent == root / 'splits'
+    assert ann_file.read_text().split() == [names[0], names[2]]
     init_default_scope('mmseg')
-    dataset = DATASETS.build(dict(dataset_config, ann_file=path))
-    assert isinstance(dataset, BaseSegDataset)
+    dataset = DATASETS.build(dict(
+        config.train_dataloader.dataset, pipeline=[], ann_file=str(ann_file)))
+    assert len(dataset) == 2
     for item, name in zip(dataset, [names[0], names[2]]):
-        assert name in item['img_path'] and name in item['seg_map_path']
-        assert Path(item['img_path']).exists()
-        assert Path(item['seg_map_path']).exists()
+        for key in ('img_path', 'seg_map_path'):
+            assert name in item[key] and Path(item[key]).exists()
 
 
-CHOICES = {'': [], '_balanced': ['--balanced'], '_seed1': ['--seed', '1'],
-           '_balanced_seed1': ['--balanced', '--seed', '1']}
+def test_images_are_those_of_an_experiment(choose, tmp_path):
+    path, names, root = mmseg_tree('ade20k', tmp_path, 20)
+    for share, indices in ((1 / 4, None), (1 / 2, [*range(0, 20, 2)])):
+        config = Config.fromfile(path)
+        count = len(indices or names)
+        config.train_dataloader.dataset.indices = indices
+        config.model = {}
+        config.dump(tmp_path / 'task.py')
+        choose(tmp_path / 'task.py', '--shares', share, '--seed', '3')
+        task = Task('ADE20K', config, 'mmseg', 'mIoU', 1, count)
+        chosen = Finetuning('none', task, share, 3).config
+        listed, = root.glob(f'splits/training_1-{round(1 / share)}_seed3.txt')
+        assert listed.read_text().split() == [
+            names[index] for index in chosen.train_dataloader.dataset.indices]
 
 
 def test_every_choice_has_a_file_of_its_own(choose, tmp_path):
@@ -198,16 +183,10 @@ def test_every_choice_has_a_file_of_its_own(choose, tmp_path):
                for name in ('1-16', '3-images')}
         assert set(tmp_path.iterdir()) - set(before) == new
         assert all(each.read_bytes() == text for each, text in before.items())
-        content = json.loads(max(new).read_text())  # of three images
-        chosen[suffix] = frozenset(each['id'] for each in content['images'])
-        categories = {each['category_id'] for each in content['annotations']}
-        assert 7 in categories or 'balanced' not in suffix
+        chosen[suffix] = frozenset(image_ids(max(new)))  # of three images
+        rare = {100 - 11, 100 - 30} & set(image_ids(min(new)))
+        assert rare or 'balanced' not in suffix
     assert len(set(chosen.values())) == len(CHOICES)
-
-
-def test_negative_seed_is_named(choose, tmp_path):
-    with pytest.raises(SystemExit, match='0 or more, but is -1'):
-        choose(coco_file(tmp_path / 'instances.json'), '--seed', '-1')
 
 
 def test_subset_of_a_coco_subset_leaves_its_source(choose, tmp_path):
@@ -216,26 +195,20 @@ def test_subset_of_a_coco_subset_leaves_its_source(choose, tmp_path):
     before = source.read_bytes()
     choose(source, '--shares', '1/4')
     assert source.read_bytes() == before
-    smaller = json.loads((tmp_path / 'instances_1-4_1-4.json').read_text())
-    assert len(smaller['images']) == 2  # of ten
+    assert len(image_ids(tmp_path / 'instances_1-4_1-4.json')) == 2  # of ten
 
 
-@pytest.mark.parametrize('suffix', CHOICES)
+@pytest.mark.parametrize('suffix', [*CHOICES][::3])
 def test_config_that_reads_a_subset_is_refused(choose, tmp_path, suffix):
-    config, names = write_tree('ade20k', tmp_path)
-    dataset = config.train_dataloader.dataset
-    ann_file = f'splits/training_1-2{suffix}.txt'
-    whole, few = tmp_path / 'whole.py', tmp_path / 'few.py'
-    for path, options in ((whole, {}), (few, dict(ann_file=ann_file))):
-        options = dict(options, data_root=dataset.data_root)
-        path.write_text("_base_ = 'mmseg::_base_/datasets/ade20k.py'\n"
-                        f'train_dataloader = dict(dataset={options})')
-    path = Path(dataset.data_root, ann_file)
+    whole, names, root = mmseg_tree('ade20k', tmp_path)
+    few, *_ = mmseg_tree(
+        'ade20k', tmp_path, ann_file=f'splits/training_1-2{suffix}.txt')
+    path = root / f'splits/training_1-2{suffix}.txt'
     for exists in (False, True):
         if exists:
             choose(whole, *CHOICES[suffix])
-            assert len(path.read_text().split()) == 2
             before = path.read_bytes()
+            assert len(before.split()) == 2
         with pytest.raises(SystemExit) as refusal:
             choose(few, *CHOICES[suffix])
         message = str(refusal.value)
@@ -244,38 +217,33 @@ def test_config_that_reads_a_subset_is_refused(choose, tmp_path, suffix):
         assert path.exists() == exists
     assert path.read_bytes() == before
     # A list of the user's own is no subset of this tool.
-    own = path.with_name('own.txt')
-    own.write_text('\n'.join(names[:2]))
-    dataset.ann_file = 'splits/own.txt'
-    assert len(MMSegImages(config)) == 2
+    path.with_name('own.txt').write_text('\n'.join(names[:2]))
+    own, *_ = mmseg_tree('ade20k', tmp_path, ann_file='splits/own.txt')
+    choose(own, '--num-images', 2, '--shares')
 
 
 @pytest.mark.parametrize('content', ['[1]', '{"images": [', '{"images": []}'])
-def test_bad_annotation_file_is_named(tmp_path, content):
+def test_bad_annotation_file_is_named(choose, tmp_path, content):
     path = tmp_path / 'labels.json'
+    with pytest.raises(SystemExit, match='no annotation file at .*labels.js'):
+        choose(path)
     path.write_text(content)
-    with pytest.raises(ValueError, match='holds no "images" and "annotat'):
-        CocoAnnotations(str(path))
+    with pytest.raises(SystemExit, match='holds no "images" and "annotat'):
+        choose(path)
 
 
-def test_missing_annotation_file_is_named_in_one_sentence(python, tmp_path):
-    output = python(TOOL, tmp_path / 'labels.json', fails=True)
-    assert 'There is no annotation file at' in output
-    assert 'Traceback' not in output
-
-
-def test_config_without_images_is_named(tmp_path):
-    config, _ = write_tree('ade20k', tmp_path)
-    dataset = config.train_dataloader.dataset
-    dataset.data_prefix.img_path = 'images'
-    dataset.img_suffix = '.tif'
-    with pytest.raises(FileNotFoundError, match='no images .*tif in .*images'):
-        MMSegImages(config)
-    dataset.ann_file = 'lists/train.txt'
-    with pytest.raises(FileNotFoundError, match='no list .*lists/train.txt'):
-        MMSegImages(config)
-    with pytest.raises(ValueError, match='config of mmseg that trains'):
-        MMSegImages(Config(dict(train_dataloader=None)))
+def test_config_without_images_is_named(choose, tmp_path):
+    for options, sentence in (
+        (dict(data_prefix=dict(img_path='images'), img_suffix='.tif'),
+         'no images .*tif in .*images'),
+        (dict(ann_file='lists/train.txt'), 'no list .*lists/train.txt'),
+        (dict(_delete_=True), 'config of mmseg that trains'),
+    ):
+        config, *_ = mmseg_tree('ade20k', tmp_path, **options)
+        if '_delete_' in options:
+            config.write_text('train_dataloader = None')
+        with pytest.raises(SystemExit, match=sentence):
+            choose(config)
 
 
 @pytest.mark.parametrize('source, sentence', {
@@ -303,43 +271,41 @@ def test_config_of_other_data_is_named(
 
 
 def test_labels_without_categories_are_not_balanced(choose, tmp_path):
-    path = tmp_path / 'captions.json'
-    content = json.loads(coco_file(path).read_text())
+    path = coco_file(tmp_path / 'captions.json')
+    content = json.loads(path.read_text())
     for annotation in content['annotations']:
         del annotation['category_id']
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     with pytest.raises(SystemExit, match='captions.json has .* without a cat'):
         choose(path, '--balanced')
     choose(path, '--shares', '1/4')
-    chosen = json.loads((tmp_path / 'captions_1-4.json').read_text())
-    assert len(chosen['images']) == 10
+    assert len(image_ids(tmp_path / 'captions_1-4.json')) == 10
 
 
-def test_annotations_of_absent_images_are_left_out(tmp_path):
+def test_annotations_of_absent_images_are_left_out(choose, tmp_path):
     path = coco_file(tmp_path / 'instances.json')
     content = json.loads(path.read_text())
     del content['images'][0]
-    path.write_text(json.dumps(content))
-    assert len(CocoAnnotations(str(path)).classes()) == 39
+    choose(write_json(path, content), '--balanced', '--num-images', 39)
+    written = tmp_path / 'instances_39-images_balanced.json'
+    kept = json.loads(written.read_text())['annotations']
+    assert kept == content['annotations'][1:]
 
 
-def test_real_labels(root, tmp_path):
-    """CamVid, where it is; the balanced subset has classes that a plain one
-    of the same size may lack."""
-    register_all_modules(init_default_scope=False)
-    config = Config.fromfile(str(next(
-        (root / 'configs/finetune/mmseg').glob('*camvid*'))))
+def test_real_labels(tool):
+    """CamVid, where it is: a balanced subset has more classes than others."""
+    config = Config.fromfile(next(
+        ROOT.glob('configs/finetune/mmseg/*-pre_*camvid*.py')))
     if not Path(config.data_root).is_dir():
         # Generated labels have all classes in each image.
         pytest.skip('needs the real labels of CamVid')
-    source = MMSegImages(config)
-    classes = source.classes()
+    classes = tool['MMSegImages'](config).classes()
     assert len(classes) == 123
     assert set().union(*classes) == set(range(11))
 
-    def seen(order):
-        return len(set().union(*(classes[index] for index in order[:3])))
+    def count_classes(seed, *options):
+        chosen = tool['choose_images'](123, 3 / 123, seed, *options)
+        return len(set().union(*(classes[index] for index in chosen)))
 
-    balanced = seen(subset_order(123, 0, classes))
-    plain = np.mean([seen(subset_order(123, seed)) for seed in range(20)])
-    assert balanced > plain
+    others = [count_classes(seed) for seed in range(20)]
+    assert count_classes(0, classes) > sum(others) / len(others)

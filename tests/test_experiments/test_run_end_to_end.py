@@ -1,4 +1,5 @@
 """One small experiment, with the train tools of both sides."""
+import functools
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
-from run import main
+
+from projects.mask_jepa.utils import stock_tool
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +82,23 @@ def arguments(folder):
     ]
 
 
+def execute(root, folder, *command, **environment):
+    """Run a tool on the scenes; return its output."""
+    result = subprocess.run([sys.executable, *command],
+                            cwd=root,
+                            env={
+                                **os.environ,
+                                'MASK_JEPA_DATA': str(folder / 'scenes'),
+                                'OMP_NUM_THREADS': '1',
+                                **environment
+                            },
+                            stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT,
+                            text=True)
+    assert result.returncode == 0, result.stdout[-4000:]
+    return result.stdout
+
+
 @pytest.fixture(scope='module')
 def output(folder, arguments, root):
     """Make the experiment, on generated scenes."""
@@ -87,18 +106,7 @@ def output(folder, arguments, root):
     tool['write_scenes'](str(folder / 'scenes'), 16, 4, 0)
     lines = [f'{key} = {value!r}\n' for key, value in PLAN.items()]
     (folder / 'plan.py').write_text('"""Does it run?"""\n' + ''.join(lines))
-    result = subprocess.run(
-        [sys.executable, 'tools/experiments/run.py', *arguments],
-        cwd=root,
-        env={
-            **os.environ, 'MASK_JEPA_DATA': str(folder / 'scenes'),
-            'OMP_NUM_THREADS': '1'
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
-    assert result.returncode == 0, result.stdout[-4000:]
-    return result.stdout
+    return execute(root, folder, 'tools/run_experiment.py', *arguments)
 
 
 @pytest.fixture(scope='module')
@@ -169,16 +177,12 @@ def test_scores_are_those_of_the_last_validation(runs, results):
                for each in results.values())
 
 
-def test_the_stock_test_tool_says_the_same(runs, results, stock_tool, python,
-                                           tmp_path, folder):
-    output = python(
-        stock_tool('mmseg', 'test.py'),
-        runs['whole'] / 'config.py',
-        runs['whole'] / 'iter_2.pth',
-        '--work-dir',
-        tmp_path,
-        MASK_JEPA_DATA=str(folder / 'scenes'),
-        TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1')
+def test_the_stock_test_tool_says_the_same(runs, results, root, tmp_path,
+                                           folder):
+    output = execute(root, folder, stock_tool('mmseg', 'test.py'),
+                     runs['whole'] / 'config.py', runs['whole'] / 'iter_2.pth',
+                     '--work-dir', tmp_path,
+                     TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1')
     score = re.findall(r'Iter\(test\) \[3/3\].* mIoU: ([\d.]+)', output)
     assert [float(each) for each in score] == [results['whole']['score']]
 
@@ -241,17 +245,10 @@ def test_arms_see_the_same_pixels_in_the_same_order(runs, tmp_path):
 
 
 @pytest.fixture
-def again(monkeypatch, root, folder, capsys):
+def again(run, monkeypatch, root, folder):
     """Call the command once more; return what it prints."""
-
-    def call(*arguments):
-        monkeypatch.chdir(root)
-        monkeypatch.setenv('MASK_JEPA_DATA', str(folder / 'scenes'))
-        monkeypatch.setattr(sys, 'argv', ['run.py', *arguments])
-        main()
-        return capsys.readouterr().out
-
-    return call
+    monkeypatch.chdir(root)
+    return functools.partial(run, data=folder / 'scenes')
 
 
 def times(folder):

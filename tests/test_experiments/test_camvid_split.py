@@ -9,7 +9,7 @@ from mmseg.utils import register_all_modules
 
 from projects.mask_jepa.datasets import UnlabeledImageDataset
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS = ROOT / 'configs' / 'experiments'
 DATA = Path(
     os.environ.get('MASK_JEPA_DATA', ROOT.parent / 'shared' / 'data'))

@@ -5,12 +5,13 @@ import queue
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from statistics import mean
 from typing import Dict, List, Optional
 
-from run_lock import lock_run
-from run_store import Run, RunStore
-from runs import Finetuning
+from .run_store import Run, RunStore
+from .runs import Finetuning
 
 LOG = 'log.txt'
 
@@ -75,11 +76,7 @@ class Workers:
     def _make_one(self, run: Run) -> dict:
         slot = self.slots.get()
         try:
-            with lock_run(
-                    self.store.lock(run), lambda: print(
-                        f'{run.title} is being made by another command; '
-                        'waiting for it.',
-                        flush=True)) as lock:
+            with self.store.lock(run) as lock:
                 # By then another command may have made it.
                 return self.store.result(run) or self._train(run, slot, lock)
         finally:
@@ -117,30 +114,22 @@ class Clock:
     def __init__(self, runs: List[Run], jobs: int) -> None:
         self.count = len(runs)
         self.jobs = jobs
-        self.left: Dict[type, int] = {}
-        self.seconds: Dict[type, List[float]] = {}
-        for run in runs:
-            self.left[type(run)] = self.left.get(type(run), 0) + 1
+        self.left = Counter(type(run) for run in runs)
+        self.seconds: Dict[type, List[float]] = defaultdict(list)
 
     def tell(self, run: Run, result: dict) -> None:
-        """Print one line.
-
-        Args:
-            run (Pretraining | Finetuning): That has ended.
-            result (dict): What came out.
-        """
+        """Print one line about a run that has ended, with its result."""
         self.left[type(run)] -= 1
-        self.seconds.setdefault(type(run), []).append(result['seconds'])
-        seconds = sum(
-            count * sum(self.seconds[kind]) / len(self.seconds[kind])
-            for kind, count in self.left.items() if kind in self.seconds)
-        done = self.count - sum(self.left.values())
+        self.seconds[type(run)].append(result['seconds'])
+        seconds = sum(self.left[kind] * mean(taken)
+                      for kind, taken in self.seconds.items())
         score = ''
         if 'score' in result:
             score = f'{result["metric"]} {result["score"]:.2f}, '
+        done = self.count - sum(self.left.values())
         print(
-            f'[{done}/{self.count}] {run.title}: {score}'
-            f'{result["seconds"] / 60:.1f} min; about '
+            f'[{done}/{self.count}] {run.title}: '
+            f'{score}{result["seconds"] / 60:.1f} min; about '
             f'{seconds / 60 / self.jobs:.0f} min left',
             flush=True)
 

@@ -5,14 +5,13 @@ import json
 import os
 import os.path as osp
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Iterable, List, NamedTuple, Optional
 
-import numpy as np
 from mmengine.config import Config
 
-from projects.mask_jepa.export import (export_weights, load_checkpoint,
-                                       save_export)
-from projects.mask_jepa.utils import stock_tool
+from ..export import PARTS, export_weights, load_checkpoint, save_export
+from ..utils import stock_tool
+from .choice import choose_images
 
 
 class Pretraining:
@@ -27,28 +26,27 @@ class Pretraining:
 
     def __init__(self, name: str, seed: int, library: str,
                  config: Config) -> None:
-        config = copy.deepcopy(config)
-        config.randomness = dict(config.get('randomness', {}), seed=seed)
         self.name = name
         self.seed = seed
         self.library = library
-        self.config = config
-        self.digest = digest(config.to_dict())
+        self.config = copy.deepcopy(config)
+        self.config.randomness = dict(config.get('randomness', {}), seed=seed)
+        self.digest = digest(self.config.to_dict())
 
     @property
     def images_seen(self) -> int:
-        """int: Crops that the training draws."""
+        """Number of crops that the training draws."""
         return (self.config.train_cfg.max_iters *
                 self.config.train_dataloader.batch_size)
 
     @property
     def title(self) -> str:
-        """str: What the progress calls it."""
+        """What the progress calls it."""
         return f'pretraining {self.name}, seed {self.seed}'
 
     @property
     def folder(self) -> str:
-        """str: Name of its folder."""
+        """Name of its folder."""
         return f'pretrain_{slug(self.name)}_seed{self.seed}_{self.digest}'
 
     def prepare(self, folder: str) -> List[str]:
@@ -62,51 +60,11 @@ class Pretraining:
         Returns:
             list[str]: Arguments of the Python interpreter.
         """
-        self.config.dump(osp.join(folder, 'config.py'))
-        tool, resume = 'tools/train.py', ['--resume']
-        if self.library != 'mask_jepa':
-            tool, resume = stock_tool(self.library, 'train.py'), []
-        return [
-            tool,
-            osp.join(folder, 'config.py'), '--work-dir', folder, *resume
-        ]
-
-
-class Initialization(NamedTuple):
-    """What a fine-tuning takes over from a pretraining.
-
-    Attributes:
-        pretraining (Pretraining): Which one.
-        branch (str): 'online' or 'target'; Mask-JEPA only.
-        parts (tuple[str]): As for ``tools/export_pretrained.py``. Mask-JEPA
-            only: of other pretrainings, the model takes what it knows, the
-            backbone.
-    """
-
-    pretraining: Pretraining
-    branch: str
-    parts: Tuple[str, ...]
-
-    def write(self, pretraining_folder: str, library: str, out: str) -> str:
-        """Write the initial weights.
-
-        Args:
-            pretraining_folder (str): Work directory of the pretraining.
-            library (str): That will load them: 'mmdet' or 'mmseg'.
-            out (str): File to write.
-
-        Returns:
-            str: The file to load.
-        """
-        with open(osp.join(pretraining_folder, 'last_checkpoint')) as file:
-            source = osp.join(pretraining_folder, osp.basename(file.read()))
-        if self.pretraining.library != 'mask_jepa':
-            return source
-        export = export_weights(
-            load_checkpoint(source)['state_dict'], library, self.branch,
-            self.parts)
-        save_export(export, out, library, self.branch, source)
-        return out
+        if self.library == 'mask_jepa':
+            return _command('tools/train.py', self.config,
+                            folder) + ['--resume']
+        return _command(
+            stock_tool(self.library, 'train.py'), self.config, folder)
 
 
 class Task(NamedTuple):
@@ -140,11 +98,22 @@ class Finetuning:
         task (Task): What is trained.
         fraction (float): Share of the labelled images, in (0, 1].
         seed (int): Of the random numbers, and of the choice of images.
-        initialization (Initialization, optional): None: random weights.
+        pretraining (Pretraining, optional): None: random weights.
+        branch (str): 'online' or 'target'; Mask-JEPA only. Defaults to
+            'online'.
+        parts (Iterable[str]): As for ``tools/export_pretrained.py``.
+            Mask-JEPA only: of other pretrainings, the model takes what it
+            knows, the backbone. Defaults to all.
     """
 
-    def __init__(self, arm: str, task: Task, fraction: float, seed: int,
-                 initialization: Optional[Initialization]) -> None:
+    def __init__(self,
+                 arm: str,
+                 task: Task,
+                 fraction: float,
+                 seed: int,
+                 pretraining: Optional[Pretraining] = None,
+                 branch: str = 'online',
+                 parts: Iterable[str] = PARTS) -> None:
         config = copy.deepcopy(task.config)
         images = choose_images(task.num_images, fraction, seed)
         dataset = config.train_dataloader.dataset
@@ -162,27 +131,22 @@ class Finetuning:
         self.seed = seed
         self.config = config
         self.num_labels = len(images)
-        self.initialization = initialization
-        origin = initialization and (initialization.pretraining.digest,
-                                     initialization.branch,
-                                     initialization.parts)
+        self.pretraining = pretraining
+        self.branch = branch
+        self.parts = tuple(parts)
+        origin = pretraining and (pretraining.digest, branch, self.parts)
         self.digest = digest(
             [config.to_dict(), origin, task.metric, task.scale])
 
     @property
-    def pretraining(self) -> Optional[Pretraining]:
-        """Pretraining: What has to be done before."""
-        return self.initialization and self.initialization.pretraining
-
-    @property
     def title(self) -> str:
-        """str: What the progress calls it."""
+        """What the progress calls it."""
         return (f'{self.task.name}, {self.num_labels} labels, {self.arm}, '
                 f'seed {self.seed}')
 
     @property
     def folder(self) -> str:
-        """str: Name of its folder."""
+        """Name of its folder."""
         return (f'finetune_{slug(self.task.name)}_{self.num_labels}-labels_'
                 f'{slug(self.arm)}_seed{self.seed}_{self.digest}')
 
@@ -197,34 +161,30 @@ class Finetuning:
         Returns:
             list[str]: Arguments of the Python interpreter.
         """
-        config = self.config
-        if self.initialization:
-            weights = self.initialization.write(
-                pretraining_folder, self.task.library,
-                osp.join(folder, 'initial_weights.pth'))
-            config.model.init_cfg = dict(
-                type='Pretrained', checkpoint=weights)
-        config.dump(osp.join(folder, 'config.py'))
-        return [
-            stock_tool(self.task.library, 'train.py'),
-            osp.join(folder, 'config.py'), '--work-dir', folder
-        ]
+        if self.pretraining:
+            self.config.model.init_cfg = dict(
+                type='Pretrained',
+                checkpoint=self._initial_weights(folder, pretraining_folder))
+        return _command(
+            stock_tool(self.task.library, 'train.py'), self.config, folder)
+
+    def _initial_weights(self, folder: str, pretraining_folder: str) -> str:
+        with open(osp.join(pretraining_folder, 'last_checkpoint')) as file:
+            source = osp.join(pretraining_folder, osp.basename(file.read()))
+        if self.pretraining.library != 'mask_jepa':
+            return source
+        out = osp.join(folder, 'initial_weights.pth')
+        export = export_weights(
+            load_checkpoint(source)['state_dict'], self.task.library,
+            self.branch, self.parts)
+        save_export(export, out, self.task.library, self.branch, source)
+        return out
 
 
-def choose_images(num_images: int, fraction: float, seed: int) -> List[int]:
-    """Choose the labelled images; fewer are always part of more.
-
-    Args:
-        num_images (int): Images in all.
-        fraction (float): Share to choose, in (0, 1]; at least one image.
-        seed (int): Another seed chooses other images.
-
-    Returns:
-        list[int]: Indices, ascending.
-    """
-    order = np.random.default_rng(seed).permutation(num_images)
-    count = max(round(fraction * num_images), 1)
-    return sorted(order[:count].tolist())
+def _command(tool: str, config: Config, folder: str) -> List[str]:
+    path = osp.join(folder, 'config.py')
+    config.dump(path)
+    return [tool, path, '--work-dir', folder]
 
 
 def digest(content: object) -> str:
@@ -246,12 +206,5 @@ def digest(content: object) -> str:
 
 
 def slug(name: str) -> str:
-    """Make a name fit for a folder.
-
-    Args:
-        name (str): Any.
-
-    Returns:
-        str: Lower case letters, digits and hyphens.
-    """
+    """Make a name fit for a folder: lower case, digits and hyphens."""
     return re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')

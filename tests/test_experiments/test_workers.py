@@ -5,9 +5,10 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from run_store import RunStore
-from runs import Finetuning, Pretraining, Task
-from workers import Workers
+
+from projects.mask_jepa.experiments import (Finetuning, Pretraining, RunStore,
+                                            Workers)
+from projects.mask_jepa.experiments.runs import Task
 
 # In every command: tell what happens, and wait for others.
 PRELUDE = """\

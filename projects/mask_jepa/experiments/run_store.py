@@ -1,32 +1,21 @@
 """Where the runs of experiments lie, and what is known of those that ended."""
+import fcntl
 import json
 import os
 import os.path as osp
 import shutil
 import subprocess
+from contextlib import contextmanager
 from glob import escape, glob
-from typing import Dict, List, Optional, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Union
 
-from mmengine.fileio import get_file_backend
-from runs import Finetuning, Pretraining
-
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.utils import ATOMIC_LOCAL
+from ..report import read_run
+from ..utils import AtomicLocalBackend
+from .runs import Finetuning, Pretraining
 
 RESULT = 'result.json'
 CODE = 'code.txt'
 Run = Union[Pretraining, Finetuning]
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a text file, whole or not at all.
-
-    Args:
-        path (str): File.
-        text (str): Content.
-    """
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put_text(text, path)
 
 
 def describe_code() -> str:
@@ -36,17 +25,14 @@ def describe_code() -> str:
         str: Commit, with '+' where files differ from it; '' outside of git,
         or without it.
     """
-    if shutil.which('git') is None:
+    try:
+        result = subprocess.run(
+            ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
+            capture_output=True,
+            text=True)
+    except FileNotFoundError:
         return ''
-
-    def git(*arguments: str) -> str:
-        result = subprocess.run(['git', *arguments],
-                                capture_output=True,
-                                text=True)
-        return result.stdout.strip() if result.returncode == 0 else ''
-
-    changed = git('status', '--porcelain', '--untracked-files=no')
-    return git('rev-parse', '--short', 'HEAD') + ('+' if changed else '')
+    return result.stdout.strip()
 
 
 class RunStore:
@@ -80,37 +66,35 @@ class RunStore:
                     'give --out another folder, or restore the file.')
 
     def folder(self, run: Run) -> str:
-        """Find the folder of a run, or name it.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            str: Path; it need not exist.
-        """
+        """Find the folder of a run, or name it; it need not exist."""
         found = glob(osp.join(escape(self.root), f'*_{run.digest}'))
         return found[0] if found else osp.join(self.root, run.folder)
 
-    def lock(self, run: Run) -> str:
-        """Name the file that a process locks to make a run.
+    @contextmanager
+    def lock(self, run: Run) -> Iterator[int]:
+        """Hold a run, and wait for it where another process makes it.
 
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            str: Path, outside the folder of the run, which may be removed.
+        Yields:
+            int: File descriptor, for the processes that make the run. The
+            lock is held until the last of them ends, so training that has
+            lost the command that started it is not disturbed by the next.
         """
-        return osp.join(self.root, 'locks', run.digest)
+        # Outside the folder of the run, which may be removed.
+        path = osp.join(self.root, 'locks', run.digest)
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        with open(path, 'w') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(
+                    f'{run.title} is being made by another command; '
+                    'waiting for it.',
+                    flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file.fileno()
 
     def result(self, run: Run) -> Optional[dict]:
-        """Look up what came out.
-
-        Args:
-            run (Pretraining | Finetuning): The run.
-
-        Returns:
-            dict | None: Its result; None if it is still to be made.
-        """
+        """Look up what came out; None if the run is still to be made."""
         path = osp.join(self.folder(run), RESULT)
         if osp.isfile(path):
             with open(path) as file:
@@ -119,28 +103,40 @@ class RunStore:
             return self.published.get(run.digest)
         return None
 
-    def prepare(self, run: Run) -> List[str]:
-        """Make a run ready to start.
+    def missing(self, finetunings: Sequence[Finetuning]) -> List[Run]:
+        """List what is still to be made for some scores.
 
         Args:
-            run (Pretraining | Finetuning): The run.
+            finetunings (Sequence[Finetuning]): The runs that give them.
 
         Returns:
-            list[str]: Arguments of the Python interpreter.
+            list[Pretraining | Finetuning]: Seed by seed, pretrainings first;
+            each once, under the first arm that asks for it.
         """
+        scores = {}
+        for run in finetunings:
+            if self.result(run) is None:
+                scores.setdefault(run.digest, run)
+        origins = {}
+        for run in scores.values():
+            if run.pretraining and self.result(run.pretraining) is None:
+                origins.setdefault(run.pretraining.digest, run.pretraining)
+        return sorted([*origins.values(), *scores.values()],
+                      key=lambda run: run.seed)
+
+    def prepare(self, run: Run) -> List[str]:
+        """Make a run ready; return the arguments of the interpreter."""
         folder = self.folder(run)
-        resumes = isinstance(run, Pretraining) and run.library == 'mask_jepa'
-        if not resumes:
+        is_pretraining = isinstance(run, Pretraining)
+        if not (is_pretraining and run.library == 'mask_jepa'):
             # The stock tools do not resume exactly: a torn run starts again.
             shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder, exist_ok=True)
         with open(osp.join(folder, CODE), 'a') as file:
             file.write(f'{describe_code()}\n')
-        if isinstance(run, Pretraining):
+        if is_pretraining or not run.pretraining:
             return run.prepare(folder)
-        if run.pretraining:
-            return run.prepare(folder, self.folder(run.pretraining))
-        return run.prepare(folder)
+        return run.prepare(folder, self.folder(run.pretraining))
 
     def finish(self, run: Run, seconds: float) -> dict:
         """Keep what came out.
@@ -167,28 +163,34 @@ class RunStore:
         if isinstance(run, Pretraining):
             result.update(pretraining=run.name, images_seen=run.images_seen)
         else:
-            metric = run.task.metric
-            records = read_run(folder)
-            # The names of mmseg's results tell nothing of a validation, so
-            # they stand among what the training logged.
-            scores = {
-                step: run.task.scale * row[metric]
-                for rows in (records.training, records.validation)
-                for step, row in rows.items() if metric in row
-            }
-            if not scores:
-                raise ValueError(
-                    f'{folder} logged no {metric}: set the metric of the '
-                    'task to a name that its library logs.')
+            scores = _read_scores(run, folder)
             result.update(
                 arm=run.arm,
                 task=run.task.name,
                 labels=run.num_labels,
-                metric=metric,
+                metric=run.task.metric,
                 score=scores[max(scores)],
                 curve=scores)
             if run.pretraining:
                 pretraining = self.result(run.pretraining)
                 result.update(pretraining_code=pretraining['code'])
-        write_text(osp.join(folder, RESULT), json.dumps(result, indent=2))
+        AtomicLocalBackend().put_text(
+            json.dumps(result, indent=2), osp.join(folder, RESULT))
         return result
+
+
+def _read_scores(run: Finetuning, folder: str) -> Dict[int, float]:
+    """Read the scores of a fine-tuning by iteration."""
+    records = read_run(folder)
+    metric = run.task.metric
+    # The names of mmseg's results tell nothing of a validation, so they
+    # stand among what the training logged.
+    scores = {
+        step: run.task.scale * row[metric]
+        for rows in (records.training, records.validation)
+        for step, row in rows.items() if metric in row
+    }
+    if not scores:
+        raise ValueError(f'{folder} logged no {metric}: set the metric of the '
+                         'task to a name that its library logs.')
+    return scores

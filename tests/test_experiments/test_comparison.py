@@ -2,8 +2,9 @@
 from math import sqrt
 
 import pytest
-from comparison import ArmScores, group_scores
 from scipy.stats import ttest_rel
+
+from projects.mask_jepa.experiments.comparison import ArmScores, group_scores
 
 
 def test_interval_is_that_of_the_paired_t_test():

@@ -1,12 +1,18 @@
-"""Where runs lie, and what is known of them."""
+"""Where runs lie, who makes them, and what is known of them."""
+import fcntl
 import json
 import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from run_store import RunStore, describe_code
 from small_runs import small_finetuning, small_pretraining
 
+from projects.mask_jepa.experiments.run_store import RunStore, describe_code
+
+DESCRIBE_CODE = 'projects.mask_jepa.experiments.run_store.describe_code'
 PUBLISHED = 'results.json'
 
 
@@ -125,14 +131,14 @@ def test_pretraining_is_made_when_it_has_a_result(store):
 def test_every_version_of_the_code_is_kept(store, make, monkeypatch):
     pretraining = small_pretraining()
     for version in ('a1', 'a1', 'b2+'):
-        monkeypatch.setattr('run_store.describe_code', lambda: version)
+        monkeypatch.setattr(DESCRIBE_CODE, lambda: version)
         store.prepare(pretraining)
     assert store.finish(pretraining, 60)['code'] == 'a1 b2+'
 
     # A torn run of a stock tool starts anew, with the newest code.
     elsewhere = small_pretraining(library='mmpretrain')
     for version in ('a1', 'c3'):
-        monkeypatch.setattr('run_store.describe_code', lambda: version)
+        monkeypatch.setattr(DESCRIBE_CODE, lambda: version)
         store.prepare(elsewhere)
     assert store.finish(elsewhere, 60)['code'] == 'c3'
     Path(store.folder(elsewhere), 'last_checkpoint').write_text('iter_3.pth')
@@ -176,3 +182,48 @@ def test_code_is_named_by_its_commit(tmp_path, monkeypatch):
     assert describe_code() == f'{commit}+'
     monkeypatch.setenv('PATH', '')
     assert describe_code() == ''
+
+
+def is_free(store, run):
+    with open(Path(store.root, 'locks', run.digest)) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_run_is_free_before_and_after_it_is_made(store, capsys):
+    run = small_finetuning()
+    for _ in range(2):
+        with store.lock(run):
+            assert not is_free(store, run)
+        assert is_free(store, run)
+    with pytest.raises(RuntimeError, match='out of luck'):
+        with store.lock(run):
+            raise RuntimeError('out of luck')
+    assert is_free(store, run)
+    assert capsys.readouterr().out == ''
+
+
+def test_training_keeps_the_lock_of_the_command_that_died(store, capsys):
+    run = small_finetuning()
+    with store.lock(run) as lock:
+        training = subprocess.Popen(
+            [sys.executable, '-c', 'input()'],
+            stdin=subprocess.PIPE,
+            pass_fds=[lock])
+    assert not is_free(store, run)
+
+    def wait_for_it():
+        with store.lock(run):
+            return 'held'
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_for_it)
+        while 'being made by another' not in capsys.readouterr().out:
+            time.sleep(0.02)
+        assert not waiting.done()
+        training.communicate(b'\n')
+        assert waiting.result() == 'held'
+    assert training.returncode == 0

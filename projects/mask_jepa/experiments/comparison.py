@@ -35,25 +35,18 @@ class ArmScores(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """float: Over the seeds."""
+        """Mean over the seeds."""
         return mean(self.scores.values())
 
     @property
     def std(self) -> Optional[float]:
-        """float: Sample standard deviation; None with a single seed."""
+        """Sample standard deviation; None with a single seed."""
         if len(self.scores) < 2:
             return None
         return stdev(self.scores.values())
 
     def minus(self, other: 'ArmScores') -> Optional[Difference]:
-        """Compare with another arm.
-
-        Args:
-            other (ArmScores): At the same task and labels.
-
-        Returns:
-            Difference | None: None without a common seed.
-        """
+        """Compare with another arm of the cell; None without common seeds."""
         seeds = sorted(self.scores.keys() & other.scores.keys())
         if not seeds:
             return None
@@ -62,8 +55,9 @@ class ArmScores(NamedTuple):
         ]
         interval = None
         if len(seeds) > 1:
-            half = student_t.ppf(0.975, len(seeds) - 1) * stdev(
-                differences) / len(seeds)**0.5
+            half = student_t.ppf(
+                0.975,
+                len(seeds) - 1) * stdev(differences) / len(seeds)**0.5
             interval = (mean(differences) - half, mean(differences) + half)
         return Difference(
             mean(differences), interval,
@@ -86,14 +80,7 @@ class Cell(NamedTuple):
     arms: List[ArmScores]
 
     def find(self, arm: str) -> Optional[ArmScores]:
-        """Look up an arm.
-
-        Args:
-            arm (str): Name.
-
-        Returns:
-            ArmScores | None: None if it has no score here.
-        """
+        """Look up an arm by its name; None if it has no score here."""
         return next((each for each in self.arms if each.arm == arm), None)
 
 
@@ -115,7 +102,7 @@ def group_scores(results: List[dict]) -> List[Cell]:
     tasks = list(dict.fromkeys(result['task'] for result in results))
     order = sorted(grouped, key=lambda key: (tasks.index(key[0]), key[1]))
     return [
-        Cell(*key, [
-            ArmScores(arm, scores) for arm, scores in grouped[key].items()
-        ]) for key in order
+        Cell(*key,
+             [ArmScores(arm, scores) for arm, scores in grouped[key].items()])
+        for key in order
     ]

@@ -1,7 +1,7 @@
 """Runs that are made of next to nothing."""
 from mmengine.config import Config
-from runs import Finetuning, Initialization, Pretraining, Task
 
+from projects.mask_jepa.experiments.runs import Finetuning, Pretraining, Task
 from projects.mask_jepa.export import PARTS
 
 
@@ -19,7 +19,7 @@ def small_finetuning(arm='none',
                      fraction=0.25,
                      pretraining=None,
                      branch='online',
-                     parts=tuple(PARTS),
+                     parts=PARTS,
                      task='streets',
                      metric='mIoU',
                      scale=1,
@@ -32,4 +32,4 @@ def small_finetuning(arm='none',
     })
     return Finetuning(
         arm, Task(task, config, 'mmseg', metric, scale, 16), fraction, seed,
-        pretraining and Initialization(pretraining, branch, parts))
+        pretraining, branch, parts)

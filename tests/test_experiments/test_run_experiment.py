@@ -5,39 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from experiment import read_experiment
-from matplotlib.image import imread
-from run import main, write_results
-from run_store import RunStore
 
+from projects.mask_jepa.experiments import (RunStore, read_experiment,
+                                            write_results)
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command; return what it prints."""
-
-    def call(*arguments):
-        monkeypatch.setenv('MASK_JEPA_DATA', 'data')
-        monkeypatch.setattr(sys, 'argv', ['run.py', *arguments])
-        main()
-        return capsys.readouterr().out
-
-    return call
-
-
-@pytest.fixture
-def make(log_scores):
-    """Give a run of an experiment a score, by its place in the order."""
-
-    def one(experiment, store, index, score):
-        finetuning = experiment.finetunings[index]
-        for run in filter(None, (finetuning.pretraining, finetuning)):
-            folder = Path(store.folder(run))
-            folder.mkdir(parents=True)
-            (folder / 'code.txt').write_text('a1b2c3d\n')
-            log_scores(folder, 'mIoU', {1: score})
-            store.finish(run, 1)
-
-    return one
+ROOT = Path(__file__).resolve().parents[2]
+COUNT_IMAGES = 'projects.mask_jepa.experiments.experiment.count_images'
 
 
 def test_list_says_what_is_missing_and_makes_nothing(run, write_plan):
@@ -52,9 +25,7 @@ def test_list_says_what_is_missing_and_makes_nothing(run, write_plan):
                      f'streets, 16 labels, none, seed {seed}',
                      f'streets, 16 labels, ours, seed {seed}')
     ]
-    folders = Path('work_dirs/experiments').iterdir()
-    assert [folder.name for folder in folders] == ['small']
-    assert list(Path('work_dirs/experiments/small').iterdir()) == []
+    assert not Path('work_dirs').exists()
 
 
 @pytest.mark.parametrize('arguments, count, titles', [
@@ -74,9 +45,9 @@ def test_some_of_the_runs_can_be_chosen(run, write_plan, arguments, count,
 
 
 @pytest.mark.parametrize('arguments, sentence', [
-    (['--arms', 'our'], "--arms names 'our', but there are none, ours."),
-    (['--labels', '5'], '--labels names 5, but there are 4, 16.'),
-    (['--seeds', '0', '7'], '--seeds names 7, but there are 0, 1.'),
+    (['--arms', 'our'], "--arms names 'our', but known are none, ours."),
+    (['--labels', '5'], '--labels names 5, but known are 4, 16.'),
+    (['--seeds', '0', '7'], '--seeds names 7, but known are 0, 1.'),
 ])
 def test_what_the_experiment_does_not_have_is_refused(run, write_plan,
                                                       arguments, sentence):
@@ -95,38 +66,6 @@ def test_equal_runs_are_made_once(run, write_plan):
     assert titles[-1] == 'streets, 16 labels, ours, seed 0'
 
 
-def test_results_bear_the_names_of_this_experiment(write_plan, make):
-    experiment = read_experiment(write_plan())
-    store = RunStore('runs', 'results.json')
-    make(experiment, store, 0, 10.0)
-    make(experiment, store, 1, 12.0)
-
-    def rename(plan):
-        plan['arms']['mine'] = plan['arms'].pop('ours')
-        plan['tasks']['roads'] = plan['tasks'].pop('streets')
-
-    renamed = read_experiment(write_plan(rename))
-    write_results(renamed, store, 'out')
-    results = json.loads(Path('out/results.json').read_text())
-    found = [(each['task'], each['arm'], each['labels'], each['seed'],
-              each['score']) for each in results['runs']]
-    assert found == [('roads', 'none', 4, 0, 10.0),
-                     ('roads', 'mine', 4, 0, 12.0)]
-    assert results['experiment'] == 'small'
-    assert results['question'] == 'Does it help?'
-    assert results['images_seen'] == dict(ours=6)
-    tables = Path('out/table.md').read_text()
-    assert '| mine | 12.0 | 1 | +2.0, better in 1/1 |' in tables
-    assert imread('out/plot.png').shape[1] == 1200
-
-
-def test_without_a_score_nothing_is_written(write_plan):
-    experiment = read_experiment(write_plan())
-    store = RunStore('runs', 'results.json')
-    write_results(experiment, store, 'out')
-    assert not Path('out').exists()
-
-
 def test_chosen_runs_are_printed_and_all_are_written(run, write_plan, make):
     plan = write_plan(lambda plan: plan.update(label_fractions=[1]))
     experiment = read_experiment(plan)
@@ -141,29 +80,54 @@ def test_chosen_runs_are_printed_and_all_are_written(run, write_plan, make):
     assert len(results['runs']) == 4
 
 
-def test_published_scores_outlive_a_change_of_config(write_plan, make):
-    experiment = read_experiment(write_plan())
-    make(experiment, RunStore('runs', ''), 0, 10.0)
-    write_results(experiment, RunStore('runs', ''), 'out')
-    old, = json.loads(Path('out/results.json').read_text())['runs']
-
-    def published():
-        content = json.loads(Path('out/results.json').read_text())
-        return content['runs'], content['earlier']
-
+def test_published_scores_are_read_after_a_change_of_config(
+        run, write_plan, make):
+    plan = write_plan(lambda plan: plan.update(label_fractions=[1]))
+    experiment = read_experiment(plan)
+    for index, score in enumerate((10.0, 12.0, 20.0)):
+        make(experiment, RunStore('old', ''), index, score)
+    write_results(experiment, RunStore('old', ''), 'out')
+    published = Path('out/results.json').read_text()
     Path('task.py').write_text(Path('task.py').read_text() + 'lr = 2.0\n')
-    changed = read_experiment('small.py')
-    # Neither where nothing of the new is known, nor where something is.
-    write_results(changed, RunStore('others', 'out/results.json'), 'out')
-    assert published() == ([old], [])
-    make(changed, RunStore('others', ''), 0, 11.0)
-    for _ in range(2):
-        write_results(changed, RunStore('others', 'out/results.json'), 'out')
-        (new, ), earlier = published()
-        assert (new['score'], earlier) == (11.0, [old])
-    # The change is taken back.
-    write_results(experiment, RunStore('none', 'out/results.json'), 'out')
-    assert published() == ([old], [new])
+    changed = read_experiment(plan)
+    make(changed, RunStore('new', ''), 1, 17.0)
+    printed = run(plan, '--runs', 'new', '--out', 'out', '--list')
+    # To be made anew they are all the same.
+    assert printed.startswith('4 scores, 3 still to be made')
+    assert 'Of the scores below, 2 were published before the' in printed
+    assert '| none | 15.0 ± 7.1 | 2 |' in printed
+    assert '| ours | 17.0 | 1 | +7.0, better in 1/1 |' in printed
+    chosen = run(plan, '--out', 'out', '--list', '--seeds', '1')
+    assert '| none | 20.0 | 1 |' in chosen and 'ours |' not in chosen
+    assert Path('out/results.json').read_text() == published
+
+
+PUBLISHED = sorted(
+    path.parent for folder in ('docs', 'projects')
+    for path in (ROOT / folder).rglob('experiments/*/results.json'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('folder', PUBLISHED, ids=lambda path: path.name)
+def test_what_this_repository_publishes_is_read(run, monkeypatch, folder,
+                                                tmp_path):
+    monkeypatch.chdir(ROOT)
+    # So many are left to choose from; the data need not be here.
+    monkeypatch.setattr(COUNT_IMAGES, lambda config, library: dict(
+        mmseg=82, mmdet=39)[library])
+    printed = run(f'configs/experiments/{folder.name}.py', '--list', '--runs',
+                  str(tmp_path), '--out', str(folder))
+    assert (folder / 'table.md').read_text() in printed
+
+
+def test_nothing_below_imports_the_experiments():
+    package = ROOT / 'projects' / 'mask_jepa'
+    below = [path for path in package.rglob('*.py')
+             if path.parent.name != 'experiments']
+    assert len(below) > 50
+    for path in below:
+        assert not re.search(r'^\s*(from|import)\b.*\bexperiments\b',
+                             path.read_text(), re.MULTILINE), path
 
 
 def test_what_was_made_is_tabulated_after_a_failure(run, write_plan, make,

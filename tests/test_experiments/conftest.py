@@ -1,13 +1,42 @@
-"""Make the harness of the experiments importable, and fill its folders."""
+"""Small experiments, the logs of their runs, and the command."""
 import json
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-# As a script's folder is: its modules import each other by name.
-sys.path.insert(0, str(ROOT / 'tools' / 'experiments'))
+COUNT_IMAGES = 'projects.mask_jepa.experiments.experiment.count_images'
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, root):
+    """Call the command; return what it prints."""
+    tool = runpy.run_path(str(root / 'tools' / 'run_experiment.py'))
+
+    def call(*arguments, data='data'):
+        monkeypatch.setenv('MASK_JEPA_DATA', str(data))
+        monkeypatch.setattr(sys, 'argv', ['run_experiment.py', *arguments])
+        tool['main']()
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def make(log_scores):
+    """Give a run of an experiment a score, by its place in the order."""
+
+    def one(experiment, store, index, score):
+        finetuning = experiment.finetunings[index]
+        for run in filter(None, (finetuning.pretraining, finetuning)):
+            folder = Path(store.folder(run))
+            folder.mkdir(parents=True)
+            (folder / 'code.txt').write_text('a1b2c3d\n')
+            log_scores(folder, 'mIoU', {1: score})
+            store.finish(run, 1)
+
+    return one
 
 
 @pytest.fixture
@@ -33,7 +62,7 @@ def write_plan(tmp_path, monkeypatch):
     Its tasks have 16 images each, which nobody counts.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('experiment.count_images', lambda *arguments: 16)
+    monkeypatch.setattr(COUNT_IMAGES, lambda *arguments: 16)
     Path('pretraining.py').write_text('train_cfg = dict(max_iters=3)\n'
                                       'train_dataloader = dict(batch_size=2)\n'
                                       'hooks = [dict(type="Hook")]\n')

@@ -1,13 +1,15 @@
 """Read an experiment: arms x tasks x label fractions x seeds."""
 import ast
 import copy
+import itertools
 import os.path as osp
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
-from runs import Finetuning, Initialization, Pretraining, Task
+from mmengine.registry import DATASETS, init_default_scope
 
-from projects.mask_jepa.export import BRANCHES, PARTS, TARGET_LIBRARIES
+from ..export import BRANCHES, PARTS, TARGET_LIBRARIES
+from .runs import Finetuning, Pretraining, Task
 
 KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',
         'compare_with')
@@ -36,12 +38,39 @@ class Experiment(NamedTuple):
 
     @property
     def pretrainings(self) -> List[Pretraining]:
-        """list[Pretraining]: What the fine-tunings start from, each once."""
+        """What the fine-tunings start from, each once."""
         found = {}
         for run in self.finetunings:
             if run.pretraining:
                 found.setdefault(run.pretraining.digest, run.pretraining)
         return list(found.values())
+
+    def select(self,
+               seeds: Optional[List[int]] = None,
+               arms: Optional[List[str]] = None,
+               labels: Optional[List[int]] = None) -> 'Experiment':
+        """Choose some of the runs; None leaves all.
+
+        Args:
+            seeds (list[int], optional): Their seeds.
+            arms (list[str], optional): Names of their arms.
+            labels (list[int], optional): Their numbers of labels.
+
+        Returns:
+            Experiment: The chosen runs.
+
+        Raises:
+            ValueError: If there is no run with one of them.
+        """
+        runs = self.finetunings
+        for option, name, wanted in [('seeds', 'seed', seeds),
+                                     ('arms', 'arm', arms),
+                                     ('labels', 'num_labels', labels)]:
+            if wanted is not None:
+                known = dict.fromkeys(getattr(run, name) for run in runs)
+                _check_known(f'--{option}', wanted, known)
+                runs = [run for run in runs if getattr(run, name) in wanted]
+        return self._replace(finetunings=runs)
 
 
 def read_experiment(path: str) -> Experiment:
@@ -78,23 +107,19 @@ def read_experiment(path: str) -> Experiment:
     plan = Config.fromfile(path)
     _check(plan, path)
     tasks = {name: _task(name, entry) for name, entry in plan.tasks.items()}
-    configs = {
-        name: _load(entry)
-        for name, entry in plan.pretrainings.items()
-    }
+    configs = {name: _load(entry) for name, entry in plan.pretrainings.items()}
     finetunings = []
     for seed, task, fraction, arm in _cells(plan):
         entry = plan.arms[arm]
-        initialization = None
+        pretraining = None
         if entry.get('pretraining'):
             name = entry.pretraining
             library = plan.pretrainings[name].get('library', 'mask_jepa')
-            initialization = Initialization(
-                Pretraining(name, seed, library, configs[name]),
-                branch=entry.get('branch', 'online'),
-                parts=tuple(entry.get('parts', PARTS)))
+            pretraining = Pretraining(name, seed, library, configs[name])
         finetunings.append(
-            Finetuning(arm, tasks[task], fraction, seed, initialization))
+            Finetuning(arm, tasks[task], fraction, seed, pretraining,
+                       entry.get('branch', 'online'),
+                       entry.get('parts', PARTS)))
     with open(path, encoding='utf-8') as file:
         docstring = ast.get_docstring(ast.parse(file.read())) or ''
     return Experiment(
@@ -103,22 +128,13 @@ def read_experiment(path: str) -> Experiment:
 
 
 def count_images(config: Config, library: str) -> int:
-    """Count the training images of a task.
+    """Count the training images of a task, after the data set's filter.
 
     Args:
         config (Config): Of the task.
         library (str): Whose data set it is: 'mmdet' or 'mmseg'.
-
-    Returns:
-        int: Images, after the data set's own filter.
     """
-    if library == 'mmdet':
-        from mmdet.registry import DATASETS
-        from mmdet.utils import register_all_modules
-    else:
-        from mmseg.registry import DATASETS
-        from mmseg.utils import register_all_modules
-    register_all_modules(init_default_scope=True)
+    init_default_scope(library)
     return len(DATASETS.build(copy.deepcopy(config.train_dataloader.dataset)))
 
 
@@ -139,12 +155,11 @@ def _load(entry: Dict) -> Config:
 
 def _cells(plan: Config) -> List[Tuple[int, str, float, str]]:
     """List (seed, task, label fraction, arm) in the order of the runs."""
-    return [(seed, task, fraction, arm) for seed in plan.seeds
-            for task in plan.tasks for fraction in plan.label_fractions
-            for arm, entry in plan.arms.items()
-            if seed in entry.get('seeds', plan.seeds) and task in entry.get(
-                'tasks', plan.tasks) and fraction in entry.get(
-                    'label_fractions', plan.label_fractions)]
+    axes = 'seeds', 'tasks', 'label_fractions'
+    every = itertools.product(*map(plan.get, axes), plan.arms)
+    return [(*values, arm) for *values, arm in every
+            if all(value in plan.arms[arm].get(axis, plan[axis])
+                   for axis, value in zip(axes, values))]
 
 
 def _check(plan: Config, path: str) -> None:

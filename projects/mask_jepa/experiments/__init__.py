@@ -1,0 +1,18 @@
+"""Experiments: arms compared over tasks, numbers of labels and seeds.
+
+The rest of the package neither needs nor imports it.
+"""
+from .choice import choose_images
+from .comparison import group_scores
+from .experiment import Experiment, read_experiment
+from .results import find_results, write_results
+from .run_store import RunStore
+from .runs import Finetuning, Pretraining
+from .summary import make_tables
+from .workers import Workers
+
+__all__ = [
+    'Experiment', 'Finetuning', 'Pretraining', 'RunStore', 'Workers',
+    'choose_images', 'find_results', 'group_scores', 'make_tables',
+    'read_experiment', 'write_results'
+]

@@ -1,0 +1,78 @@
+"""What is known of an experiment, and the files that tell it."""
+import json
+import os.path as osp
+from typing import List
+
+from ..utils import AtomicLocalBackend
+from .comparison import group_scores
+from .experiment import Experiment
+from .run_store import RunStore
+from .summary import draw, make_tables
+
+
+def find_results(experiment: Experiment,
+                 store: RunStore,
+                 earlier: bool = False) -> List[dict]:
+    """Look up what is known so far.
+
+    Args:
+        experiment (Experiment): All of it, or what was chosen.
+        store (RunStore): Where its runs lie.
+        earlier (bool): Whether a score that was published under the same
+            names, by a run whose config has changed since, stands for one
+            that is still to be made. Defaults to False.
+
+    Returns:
+        list[dict]: Results of its fine-tunings, in their order.
+    """
+    names = 'task', 'labels', 'arm', 'seed', 'metric'
+    published = {}
+    for result in store.published.values() if earlier else ():
+        # The newest come first.
+        published.setdefault(tuple(result[name] for name in names), result)
+    found = []
+    for run in experiment.finetunings:
+        result = store.result(run) or published.get(
+            (run.task.name, run.num_labels, run.arm, run.seed,
+             run.task.metric))
+        if result is not None:
+            # Another experiment may have made it under another name.
+            found.append(dict(result, arm=run.arm, task=run.task.name))
+    return found
+
+
+def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
+    """Write what is known so far: results.json, table.md and plot.png.
+
+    What was published before and is no run of the experiment any more, since
+    its config has changed, is kept as ``earlier``.
+
+    Args:
+        experiment (Experiment): All of it.
+        store (RunStore): Where its runs lie.
+        out (str): Folder; untouched while there is nothing.
+    """
+    found = find_results(experiment, store)
+    if not found:
+        return
+    current = {result['digest'] for result in found}
+    content = dict(
+        experiment=experiment.name,
+        question=experiment.question,
+        images_seen={
+            each.name: each.images_seen
+            for each in experiment.pretrainings
+        },
+        runs=found,
+        earlier=[
+            result for digest, result in store.published.items()
+            if digest not in current
+        ])
+    backend = AtomicLocalBackend()
+    backend.put_text(
+        json.dumps(content, indent=1) + '\n', osp.join(out, 'results.json'))
+    cells = group_scores(found)
+    backend.put_text(
+        make_tables(cells, experiment.compare_with), osp.join(out, 'table.md'))
+    figure = draw(cells, experiment.compare_with[0], experiment.question)
+    figure.savefig(osp.join(out, 'plot.png'), dpi=100)
