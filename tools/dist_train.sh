@@ -4,13 +4,12 @@
 # NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 
+# dist_test.sh starts another tool the same way.
+TOOL=${MASK_JEPA_TOOL:-train.py}
 if [ $# -lt 2 ]; then
-    echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2
+    echo "usage: $0 CONFIG GPUS [options of tools/$TOOL]" >&2
     exit 2
 fi
-CONFIG=$1
-GPUS=$2
-shift 2
 
 # More threads than cores make every process crawl.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -19,5 +18,5 @@ exec python -m torch.distributed.run \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "$@"
+    --nproc_per_node="$2" \
+    "$(dirname "$0")/$TOOL" "$1" --launcher pytorch "${@:3}"

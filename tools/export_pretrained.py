@@ -22,7 +22,6 @@ from projects.mask_jepa.export import (BACKBONE_ALONE, BRANCHES, FRAMEWORKS,
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,61 +50,15 @@ def parse_args() -> argparse.Namespace:
         help='of the pretraining, for other frameworks; by default the one in '
         'the checkpoint')
     parser.add_argument(
-        '--out', help='what to write; by default mask_jepa_<library>.pth, or '
+        '--out',
+        help='what to write; by default mask_jepa_<library>.pth, or '
         'the folder mask_jepa_huggingface, beside the checkpoint, with the '
         'parts in its name if not all are in')
     return parser.parse_args()
 
 
-def chosen_parts(args: argparse.Namespace) -> Tuple[str, ...]:
-    """Choose the parts to export.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        tuple[str]: Of :data:`~projects.mask_jepa.export.PARTS`, in its
-        order.
-
-    Raises:
-        ValueError: If the library has no place for one of them.
-    """
-    possible = ('backbone', ) if args.to in BACKBONE_ALONE else tuple(PARTS)
-    wanted = args.parts or possible
-    if set(wanted) - set(possible):
-        raise ValueError(f'{args.to} has a place for the backbone alone: '
-                         'leave out --parts.')
-    return tuple(part for part in possible if part in wanted)
-
-
-def place_for(args: argparse.Namespace, parts: Tuple[str, ...]) -> str:
-    """Choose what to write, and refuse where that is impossible.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        parts (tuple[str]): The parts to export.
-
-    Returns:
-        str: A file or folder.
-
-    Raises:
-        ValueError: If something else is in its place.
-    """
-    # A few parts do not replace the file with all of them.
-    some = parts if len(parts) < len(PARTS) else ()
-    _, ending = FRAMEWORKS.get(args.to, (None, '.pth'))
-    out = args.out or osp.join(
-        osp.dirname(args.checkpoint),
-        '_'.join(['mask_jepa', args.to, *some]) + ending)
-    check_out(out, args.checkpoint, is_folder=not ending)
-    return out
-
-
 def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
     """Read, convert and write the weights.
-
-    Args:
-        args (argparse.Namespace): The command line.
 
     Returns:
         tuple[Export, Written, str]: What was exported, what was written of
@@ -113,28 +66,34 @@ def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be exported for that library.
+        ValueError: If it cannot be exported for that library, or to there.
     """
-    parts = chosen_parts(args)
-    out = place_for(args, parts)
+    possible = ('backbone', ) if args.to in BACKBONE_ALONE else tuple(PARTS)
+    parts = tuple(part for part in PARTS if part in (args.parts or possible))
+    if set(parts) - set(possible):
+        raise ValueError(f'{args.to} has a place for the backbone alone: '
+                         'leave out --parts.')
+    write, ending = FRAMEWORKS.get(args.to, (None, '.pth'))
+    # A few parts do not replace the file with all of them.
+    some = parts if len(parts) < len(PARTS) else ()
+    out = args.out or osp.join(
+        osp.dirname(args.checkpoint),
+        '_'.join(['mask_jepa', args.to, *some]) + ending)
+    check_out(out, args.checkpoint, is_folder=not ending)
     config = load_pretraining_config(args.config) if args.config else None
     checkpoint = load_checkpoint(args.checkpoint)
-    if args.to in HEAD_PREFIXES:
-        export = export_weights(checkpoint['state_dict'], args.to, args.branch,
-                                parts)
-        save_export(export, out, args.to, args.branch, args.checkpoint)
-        return export, Written(export.state_dict, Counter()), out
     # Of all parts, what writes a backbone alone tells what has no place.
     export = export_weights(
-        checkpoint['state_dict'], 'mmdet', args.branch,
+        checkpoint['state_dict'], 'mmdet' if write else args.to, args.branch,
         tuple(PARTS) if args.to in BACKBONE_ALONE else parts)
-    model = (config or pretraining_config(checkpoint)).model
-    write, _ = FRAMEWORKS[args.to]
-    return export, write(export.state_dict, model, out), out
+    if write:
+        model = (config or pretraining_config(checkpoint)).model
+        return export, write(export.state_dict, model, out), out
+    save_export(export, out, args.to, args.branch, args.checkpoint)
+    return export, Written(export.state_dict, Counter()), out
 
 
 def main() -> None:
-    """Export."""
     args = parse_args()
     try:
         export, written, out = export_for(args)

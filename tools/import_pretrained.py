@@ -19,7 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import save_checkpoint
 
 from projects.mask_jepa.export import (SOURCES, check_out, import_weights,
-                                       load_foreign_weights,
+                                       is_imported, load_foreign_weights,
                                        load_pretraining_config)
 from projects.mask_jepa.utils import ATOMIC_LOCAL
 
@@ -28,7 +28,6 @@ COMPUTED = ('num_batches_tracked', 'relative_position_index')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,7 +45,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Import."""
     args = parse_args()
     try:
         check_out(args.out, args.weights)
@@ -60,9 +58,7 @@ def main() -> None:
     model = MODELS.build(config.model)
     wanted = {
         name: value
-        for name, value in model.state_dict().items()
-        if name.startswith(('backbone.', 'neck.', 'panoptic_head.'))
-        and not name.startswith('panoptic_head.cls_embed.')
+        for name, value in model.state_dict().items() if is_imported(name)
     }
     fitting = {
         name: ours[name]

@@ -24,7 +24,6 @@ from projects.mask_jepa.utils import load_model_config
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,7 +42,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Verify."""
     args = parse_args()
     try:
         cfg = load_model_config(args.config)

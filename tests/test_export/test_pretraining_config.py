@@ -1,8 +1,9 @@
-"""The config in a checkpoint is read, and never run."""
+"""The config in a checkpoint is read, and never run; others are refused."""
 import pytest
 from mmengine.config import Config
 
-from projects.mask_jepa.export import pretraining_config
+from projects.mask_jepa.export import (load_pretraining_config,
+                                       pretraining_config)
 
 
 def test_is_what_mmengine_reads(root):
@@ -43,3 +44,26 @@ def test_imports_are_not_made(tmp_path, monkeypatch):
 def test_a_checkpoint_without_one_says_what_to_do(checkpoint):
     with pytest.raises(ValueError, match='tools/train.py wrote, or name'):
         pretraining_config(checkpoint)
+
+
+@pytest.mark.parametrize('kind', ['MaskJEPA', 'mmdet.MaskJEPA'])
+def test_pretraining_is_taken_with_and_without_its_library(tmp_path, kind):
+    path = tmp_path / 'config.py'
+    path.write_text(f'model = dict(type={kind!r}, size=3)\n')
+    assert load_pretraining_config(str(path)).model.size == 3
+
+
+@pytest.mark.parametrize('text', [
+    'model = dict(type="mmdet.Mask2Former")',
+    'model = dict(type="NotMaskJEPA")',
+    'model = dict(backbone=dict(type="MaskJEPA"))',
+    'model = "MaskJEPA"',
+    'data_root = "data"',
+])
+def test_others_are_refused_in_one_sentence(tmp_path, text):
+    path = tmp_path / 'config.py'
+    path.write_text(text + '\n')
+    with pytest.raises(ValueError) as caught:
+        load_pretraining_config(str(path))
+    assert str(caught.value) == (f'{path} is no pretraining config: give one '
+                                 'such as configs/mask_jepa_r50_coco.py.')

@@ -1,19 +1,17 @@
-from .check_out import check_out
 from .convert import (BRANCHES, HEAD_PREFIXES, PARTS, TARGET_LIBRARIES, Export,
                       export_weights, left_out_reasons)
 from .coverage import ModuleCoverage, coverage_report
-from .files import load_checkpoint, parts_left_out, save_export
+from .files import check_out, load_checkpoint, parts_left_out, save_export
 from .foreign_files import load_foreign_weights
 from .frameworks import BACKBONE_ALONE, FRAMEWORKS, Written
-from .import_weights import SOURCES, import_weights
-from .load_pretraining_config import load_pretraining_config
-from .pretraining_config import pretraining_config
+from .import_weights import SOURCES, import_weights, is_imported
+from .pretraining_config import load_pretraining_config, pretraining_config
 
 __all__ = [
     'BACKBONE_ALONE', 'BRANCHES', 'FRAMEWORKS', 'HEAD_PREFIXES', 'PARTS',
-    'TARGET_LIBRARIES', 'SOURCES', 'Export', 'ModuleCoverage', 'Written',
+    'SOURCES', 'TARGET_LIBRARIES', 'Export', 'ModuleCoverage', 'Written',
     'check_out', 'coverage_report', 'export_weights', 'import_weights',
-    'left_out_reasons', 'load_checkpoint', 'load_foreign_weights',
-    'load_pretraining_config', 'parts_left_out', 'pretraining_config',
-    'save_export'
+    'is_imported', 'left_out_reasons', 'load_checkpoint',
+    'load_foreign_weights', 'load_pretraining_config', 'parts_left_out',
+    'pretraining_config', 'save_export'
 ]

@@ -87,31 +87,20 @@ def export_weights(state_dict: Dict[str, Tensor],
         ValueError: If an argument is none of these, or the weights are no
             Mask-JEPA's.
     """
-    check_arguments(state_dict, library, branch, parts)
+    _check_arguments(state_dict, library, branch, parts)
     exported, left_out = {}, {}
     for key, value in state_dict.items():
-        reason = left_out_reason(key, state_dict, branch, parts)
+        reason = _left_out_reason(key, state_dict, branch, parts)
         if reason is None:
-            exported[stock_name(key, library)] = value.detach().cpu().clone()
+            exported[_stock_name(key, library)] = value.detach().cpu().clone()
         else:
             left_out[key] = reason
     return Export(exported, left_out,
                   tuple(part for part in PARTS if part in parts))
 
 
-def check_arguments(state_dict: Dict[str, Tensor], library: str, branch: str,
-                    parts: Sequence[str]) -> None:
-    """Refuse what cannot be exported.
-
-    Args:
-        state_dict (dict[str, Tensor]): As for :func:`export_weights`.
-        library (str): As for :func:`export_weights`.
-        branch (str): As for :func:`export_weights`.
-        parts (Sequence[str]): As for :func:`export_weights`.
-
-    Raises:
-        ValueError: If an argument is none of those that are known.
-    """
+def _check_arguments(state_dict: Dict[str, Tensor], library: str, branch: str,
+                     parts: Sequence[str]) -> None:
     if library not in HEAD_PREFIXES:
         raise ValueError(f'The library must be one of '
                          f'{", ".join(HEAD_PREFIXES)}, but is {library}.')
@@ -131,76 +120,46 @@ def check_arguments(state_dict: Dict[str, Tensor], library: str, branch: str,
             'wrote, such as work_dirs/<config>/iter_<N>.pth.')
 
 
-def online_name(key: str) -> str:
-    """Name a key of the target as its twin in the online branch.
-
-    Args:
-        key (str): A key of the checkpoint.
-
-    Returns:
-        str: The twin's; the key itself if it is not the target's.
-    """
+def _online_name(key: str) -> str:
+    """Name a key of the target as its twin in the online branch."""
     for target_prefix, online_prefix in TARGET_PARTS.items():
         if key.startswith(target_prefix):
             return online_prefix + key[len(target_prefix):]
     return key
 
 
-def stock_name(key: str, library: str) -> str:
-    """Name a key as a stock Mask2Former does.
-
-    Args:
-        key (str): A key of the checkpoint.
-        library (str): 'mmdet' or 'mmseg'.
-
-    Returns:
-        str: The key in the library.
-    """
-    key = online_name(key)
+def _stock_name(key: str, library: str) -> str:
+    key = _online_name(key)
     if key.startswith(ONLINE_HEAD):
         return HEAD_PREFIXES[library] + key[len(ONLINE_HEAD):]
     return key
 
 
-def left_out_reason(key: str, state_dict: Dict[str, Tensor], branch: str,
-                    parts: Sequence[str]) -> Optional[str]:
-    """Say why a key is not exported.
-
-    Args:
-        key (str): A key of the checkpoint.
-        state_dict (dict[str, Tensor]): The whole checkpoint.
-        branch (str): 'online' or 'target'.
-        parts (Sequence[str]): The parts to export, of :data:`PARTS`.
-
-    Returns:
-        str | None: The reason; None if the key is exported.
-    """
+def _left_out_reason(key: str, state_dict: Dict[str, Tensor], branch: str,
+                     parts: Sequence[str]) -> Optional[str]:
+    """Say why a key is not exported; None if it is."""
     other_branch = (
         TARGET_PARTS.values() if branch == 'target' else TARGET_PARTS)
     if key.startswith(tuple(other_branch)):
         return OTHER_BRANCH[branch]
     is_untrained = state_dict[LOWEST_SIGMA] == 1
-    if is_untrained and key == learned_queries_key(state_dict):
+    if is_untrained and key == _learned_queries_key(state_dict):
         return UNTRAINED_QUERIES
     for prefix, reason in LEFT_OUT.items():
         if key.startswith(prefix):
             return reason
     for part, prefix in PARTS.items():
-        if online_name(key).startswith(prefix):
+        if _online_name(key).startswith(prefix):
             return None if part in parts else (
                 f'{part.replace("_", " ")}: --parts {part} takes it along')
     return None
 
 
-def learned_queries_key(state_dict: Dict[str, Tensor]) -> str:
+def _learned_queries_key(state_dict: Dict[str, Tensor]) -> str:
     """Name the learned queries that the query noise takes the place of.
 
-    Args:
-        state_dict (dict[str, Tensor]): The whole checkpoint.
-
-    Returns:
-        str: The contents of the queries; of MaskFormer, whose queries have
-        none, their positions.
+    They are the contents of the queries; of MaskFormer, whose queries have
+    none, their positions.
     """
     contents = ONLINE_HEAD + 'query_feat.weight'
     return (contents if contents in state_dict else ONLINE_HEAD +
@@ -208,12 +167,5 @@ def learned_queries_key(state_dict: Dict[str, Tensor]) -> str:
 
 
 def left_out_reasons(export: Export) -> Counter:
-    """Count what was left out.
-
-    Args:
-        export (Export): As made by :func:`export_weights`.
-
-    Returns:
-        Counter: Number of tensors for each reason.
-    """
+    """Count the tensors that were left out for each reason."""
     return Counter(export.left_out.values())

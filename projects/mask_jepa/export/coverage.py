@@ -38,24 +38,17 @@ def coverage_report(model: nn.Module,
     own = model.state_dict()
     counts = defaultdict(lambda: [0, 0, 0, 0])
     for key, value in weights.items():
-        count = counts[module_of(key)]
+        count = counts[_module_of(key)]
         count[0] += 1
         if key in own and own[key].shape == value.shape:
             count[1] += 1
             count[2] += torch.equal(own[key].cpu(), value.to(own[key].dtype))
     for key in own.keys() - weights.keys():
-        counts[module_of(key)][3] += 1
+        counts[_module_of(key)][3] += 1
     return [ModuleCoverage(name, *counts[name]) for name in sorted(counts)]
 
 
-def module_of(key: str) -> str:
-    """Name the module that a tensor belongs to.
-
-    Args:
-        key (str): Key of a state dict.
-
-    Returns:
-        str: Its first two levels; the backbone counts as one module.
-    """
+def _module_of(key: str) -> str:
+    """Name the first two levels; the backbone counts as one module."""
     parts = key.split('.')[:-1]
     return parts[0] if parts[0] == 'backbone' else '.'.join(parts[:2])

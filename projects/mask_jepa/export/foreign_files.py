@@ -7,8 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .safe_loading import load_without_objects
-from .tensors_only import ArraysOnlyUnpickler
+from .safe_loading import ArraysOnlyUnpickler, load_without_objects
 
 # What numbers a tensor can hold: truth values, integers and real numbers.
 NUMBERS = 'biuf'

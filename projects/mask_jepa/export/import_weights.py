@@ -9,11 +9,18 @@ from .frameworks import detectron2_table, huggingface_table, rename_to_ours
 SOURCES = (*TARGET_LIBRARIES, 'huggingface', 'detectron2')
 
 
+def is_imported(name: str) -> bool:
+    """Whether a pretraining's tensor comes from a trained mask classifier.
+
+    The class predictor does not: the pretraining has classes of its own.
+    """
+    return (name.startswith(('backbone.', 'neck.', ONLINE_HEAD))
+            and not name.startswith(f'{ONLINE_HEAD}cls_embed.'))
+
+
 def import_weights(weights: Dict[str, Tensor], source: str,
                    model: ConfigDict) -> Tuple[Dict[str, Tensor], List[str]]:
     """Name the weights of a trained mask classifier as a pretraining does.
-
-    The class predictor stays behind: the pretraining has classes of its own.
 
     Args:
         weights (dict[str, Tensor]): Of the other library.
@@ -39,9 +46,8 @@ def import_weights(weights: Dict[str, Tensor], source: str,
     for name, value in weights.items():
         our_name = name
         if name.startswith(head):
-            our_name = ONLINE_HEAD + name[len(head):]
-        if (our_name.startswith(('backbone.', 'neck.', ONLINE_HEAD))
-                and not our_name.startswith(f'{ONLINE_HEAD}cls_embed.')):
+            our_name = ONLINE_HEAD + name.removeprefix(head)
+        if is_imported(our_name):
             ours[our_name] = value
         else:
             left.append(name)

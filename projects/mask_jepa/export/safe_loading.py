@@ -1,10 +1,75 @@
 import os.path as osp
 import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from .tensors_only import TENSORS_ONLY
+# What tensors and state dicts are made of.
+TENSOR_PARTS = {
+    ('collections', 'OrderedDict'),
+    ('torch', 'Size'),
+    ('torch._utils', '_rebuild_parameter'),
+    ('torch._utils', '_rebuild_tensor_v2'),
+}
+# What arrays are made of.
+ARRAY_PARTS = {
+    ('numpy', 'dtype'),
+    ('numpy', 'ndarray'),
+    ('numpy._core.multiarray', '_reconstruct'),
+    ('numpy.core.multiarray', '_reconstruct'),
+}
+
+
+class Nothing:
+    """Stands for an object that was not built; swallows all it is given."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        pass
+
+    def __call__(self, *args, **kwargs) -> 'Nothing':
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        """Swallow a value."""
+
+    def extend(self, values: Any) -> None:
+        """Swallow values."""
+
+
+class TensorsOnlyUnpickler(pickle.Unpickler):
+    """Builds tensors and plain containers, and imports nothing else.
+
+    Of other objects there is :class:`Nothing`.
+    """
+
+    parts = TENSOR_PARTS
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_dtype = module == 'torch' and name.endswith('Storage')
+        if is_dtype or (module, name) in self.parts:
+            return super().find_class(module, name)
+        return Nothing
+
+
+class ArraysOnlyUnpickler(TensorsOnlyUnpickler):
+    """Builds arrays and plain containers, and imports nothing else."""
+
+    parts = ARRAY_PARTS
+
+
+# What torch.load takes for pickle. Checkpoints of mmengine 0.10's own hook
+# hold HistoryBuffer objects beside the tensors, which weights_only refuses.
+TENSORS_ONLY = SimpleNamespace(
+    Unpickler=TensorsOnlyUnpickler,
+    load=lambda file, **kwargs: TensorsOnlyUnpickler(file, **kwargs).load(),
+    __name__='tensors_only')
 
 
 def load_without_objects(path: str) -> Any:

@@ -1,8 +1,7 @@
 from .backbone_alone import write_timm, write_torchvision
 from .detectron2 import detectron2_table, write_detectron2
 from .huggingface import huggingface_table, write_huggingface
-from .name_table import rename_to_ours, rename_to_theirs
-from .written import Written
+from .renaming import Written, rename_to_ours, rename_to_theirs
 
 # What writes the weights for a framework, and the ending of its file; none
 # where it is a folder.

@@ -1,4 +1,3 @@
-from collections import Counter
 from functools import partial
 from typing import Dict
 
@@ -8,8 +7,7 @@ from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
 from .backbone_names import backbone_table
-from .name_table import count_without_place, rename_to_theirs
-from .written import Written
+from .renaming import Written, rename_to_theirs
 
 
 def write_backbone(framework: str, weights: Dict[str, Tensor],
@@ -29,16 +27,14 @@ def write_backbone(framework: str, weights: Dict[str, Tensor],
     Raises:
         ValueError: If the framework has no such backbone.
     """
-    table = backbone_table(framework, model.backbone.type)
     backbone = {
         name: value
         for name, value in weights.items() if name.startswith('backbone.')
     }
-    others = Counter(f'{name.split(".")[0]}.*' for name in weights
-                     if name not in backbone)
-    written = Written(
-        rename_to_theirs(backbone, table),
-        count_without_place(backbone, table) + others)
+    written = rename_to_theirs(backbone,
+                               backbone_table(framework, model.backbone.type))
+    written.without_place.update(f'{name.split(".")[0]}.*' for name in weights
+                                 if name not in backbone)
     save_checkpoint(
         written.weights, path, backend_args=dict(backend=ATOMIC_LOCAL))
     return written

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
 from .backbone_names import backbone_table
-from .mask2former_names import detectron2_mask2former
-from .name_table import Row, count_without_place, rename_to_theirs
-from .written import Written
+from .head_names import MASK2FORMER
+from .name_table import Row
+from .renaming import Written, rename_to_theirs
 
 # Modules of Mask2Former's own code whose names have changed once. Without a
 # version they would take these names for the old ones.
@@ -32,10 +32,10 @@ def detectron2_table(model: ConfigDict) -> List[Row]:
     if head != 'Mask2FormerHead' or model.get('neck'):
         raise ValueError(
             'For detectron2 there is the code of Mask2Former alone, without a '
-            f'neck: a {head} cannot be handed over.')
+            f'neck: a {head} cannot be converted.')
     return [
         *backbone_table('detectron2', model.backbone.type),
-        *detectron2_mask2former()
+        *MASK2FORMER['detectron2']
     ]
 
 
@@ -56,11 +56,11 @@ def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
     Raises:
         ValueError: If Mask2Former's own code has no such model.
     """
-    table = detectron2_table(model)
-    renamed = OrderedDict(rename_to_theirs(weights, table))
+    written = rename_to_theirs(weights, detectron2_table(model))
+    renamed = OrderedDict(written.weights)
     renamed._metadata = OrderedDict(
         {name: dict(version=2)
          for name in VERSIONED})
     save_checkpoint(
         dict(model=renamed), path, backend_args=dict(backend=ATOMIC_LOCAL))
-    return Written(renamed, count_without_place(weights, table))
+    return written

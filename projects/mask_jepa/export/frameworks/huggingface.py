@@ -2,21 +2,19 @@ import json
 import os.path as osp
 from typing import Any, Dict, List, Tuple
 
+from mmdet.models.backbones import ResNet
 from mmengine.config import ConfigDict
 from mmengine.fileio import get_file_backend
 from safetensors.torch import save
 from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
-from .mask2former_names import huggingface_mask2former
-from .maskformer_names import huggingface_maskformer
-from .name_table import Row, count_without_place, rename_to_theirs
-from .resnet_names import huggingface_resnet
-from .swin_names import huggingface_swin
-from .written import Written
+from .backbone_names import backbone_table
+from .head_names import MASK2FORMER, MASKFORMER
+from .name_table import Row
+from .renaming import Written, rename_to_theirs
 
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
-BACKBONE = 'model.pixel_level_module.encoder.'
 # Backbone, head and pixel decoder of what transformers has too.
 KNOWN = (('ResNet', 'Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
          ('SwinTransformer', 'Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
@@ -36,60 +34,10 @@ def huggingface_table(model: ConfigDict) -> List[Row]:
         ValueError: If transformers has no such model.
     """
     backbone, head = _families(model)
-    backbones = dict(
-        ResNet=huggingface_resnet, SwinTransformer=huggingface_swin)
-    heads = dict(
-        Mask2FormerHead=huggingface_mask2former,
-        MaskFormerHead=huggingface_maskformer)
-    return [*backbones[backbone](BACKBONE), *heads[head]()]
-
-
-def huggingface_config(model: ConfigDict) -> Dict[str, Any]:
-    """Describe a model as transformers' config.json does.
-
-    Args:
-        model (ConfigDict): The ``model`` of a pretraining's config.
-
-    Returns:
-        dict[str, Any]: Content of config.json.
-
-    Raises:
-        ValueError: If transformers has no such model.
-    """
-    backbone, head = _families(model)
-    backbones = dict(ResNet=_resnet_config, SwinTransformer=_swin_config)
-    heads = dict(
-        Mask2FormerHead=_mask2former_config, MaskFormerHead=_maskformer_config)
-    return dict(
-        torch_dtype='float32',
-        backbone_config=dict(
-            out_features=STAGES, **backbones[backbone](model.backbone)),
-        **heads[head](model.panoptic_head))
-
-
-def image_processor_config(model: ConfigDict) -> Dict[str, Any]:
-    """Describe how images are prepared, as preprocessor_config.json does.
-
-    Args:
-        model (ConfigDict): The ``model`` of a pretraining's config.
-
-    Returns:
-        dict[str, Any]: Content of the file.
-    """
-    preprocessor = model.data_preprocessor
-    _, head = _families(model)
-    return dict(
-        image_processor_type=head.replace('Head', 'ImageProcessor'),
-        do_resize=True,
-        size=dict(shortest_edge=800, longest_edge=1333),
-        size_divisor=32,
-        do_rescale=True,
-        rescale_factor=1 / 255,
-        do_normalize=True,
-        image_mean=[value / 255 for value in preprocessor.mean],
-        image_std=[value / 255 for value in preprocessor.std],
-        ignore_index=255,
-        do_reduce_labels=False)
+    heads = dict(Mask2FormerHead=MASK2FORMER, MaskFormerHead=MASKFORMER)
+    return [
+        *backbone_table('huggingface', backbone), *heads[head]['huggingface']
+    ]
 
 
 def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
@@ -109,20 +57,19 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
     Raises:
         ValueError: If transformers has no such model.
     """
-    config = huggingface_config(model)
-    table = huggingface_table(model)
-    renamed = rename_to_theirs(weights, table)
+    config = _model_config(model)
+    written = rename_to_theirs(weights, huggingface_table(model))
     backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
     backend.put(
-        save(renamed, metadata=dict(format='pt')),
+        save(written.weights, metadata=dict(format='pt')),
         osp.join(folder, 'model.safetensors'))
     for name, content in {
             'config.json': config,
-            'preprocessor_config.json': image_processor_config(model)
+            'preprocessor_config.json': _image_processor_config(model)
     }.items():
         backend.put_text(
             json.dumps(content, indent=2) + '\n', osp.join(folder, name))
-    return Written(renamed, count_without_place(weights, table))
+    return written
 
 
 def _families(model: ConfigDict) -> Tuple[str, str]:
@@ -140,23 +87,48 @@ def _families(model: ConfigDict) -> Tuple[str, str]:
     return names[:2]
 
 
+def _model_config(model: ConfigDict) -> Dict[str, Any]:
+    """Describe a model as transformers' config.json does."""
+    backbone, head = _families(model)
+    backbones = dict(ResNet=_resnet_config, SwinTransformer=_swin_config)
+    heads = dict(
+        Mask2FormerHead=_mask2former_config, MaskFormerHead=_maskformer_config)
+    return dict(
+        torch_dtype='float32',
+        backbone_config=dict(
+            out_features=STAGES, **backbones[backbone](model.backbone)),
+        **heads[head](model.panoptic_head))
+
+
+def _image_processor_config(model: ConfigDict) -> Dict[str, Any]:
+    """Describe how images are prepared, as preprocessor_config.json does."""
+    preprocessor = model.data_preprocessor
+    _, head = _families(model)
+    return dict(
+        image_processor_type=head.replace('Head', 'ImageProcessor'),
+        do_resize=True,
+        size=dict(shortest_edge=800, longest_edge=1333),
+        size_divisor=32,
+        do_rescale=True,
+        rescale_factor=1 / 255,
+        do_normalize=True,
+        image_mean=[value / 255 for value in preprocessor.mean],
+        image_std=[value / 255 for value in preprocessor.std],
+        ignore_index=255,
+        do_reduce_labels=False)
+
+
 def _resnet_config(backbone: ConfigDict) -> Dict[str, Any]:
-    blocks = {
-        18: ('basic', [2, 2, 2, 2]),
-        34: ('basic', [3, 4, 6, 3]),
-        50: ('bottleneck', [3, 4, 6, 3]),
-        101: ('bottleneck', [3, 4, 23, 3]),
-        152: ('bottleneck', [3, 8, 36, 3]),
-    }
-    layer_type, depths = blocks[backbone.depth]
+    block, depths = ResNet.arch_settings[backbone.depth]
     width = backbone.get('base_channels', 64)
-    expansion = 4 if layer_type == 'bottleneck' else 1
     return dict(
         model_type='resnet',
-        layer_type=layer_type,
-        depths=depths,
+        layer_type='basic' if block.expansion == 1 else 'bottleneck',
+        depths=list(depths),
         embedding_size=backbone.get('stem_channels') or width,
-        hidden_sizes=[width * expansion * 2**stage for stage in range(4)])
+        hidden_sizes=[
+            width * block.expansion * 2**stage for stage in range(4)
+        ])
 
 
 def _swin_config(backbone: ConfigDict) -> Dict[str, Any]:

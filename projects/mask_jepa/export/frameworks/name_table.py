@@ -1,9 +1,11 @@
 import re
-from collections import Counter
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from itertools import chain
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import torch
 from torch import Tensor
+
+# A word, or a number; with what it is multiplied and what is added.
+WILDCARD = re.compile(r'\*|(\d*)#(?:\+(\d+))?')
 
 
 def unchanged(value: Tensor) -> Tensor:
@@ -15,8 +17,9 @@ class Row(NamedTuple):
     """One line of a name table.
 
     Attributes:
-        ours (str): Name in mmdet. Each ``*`` stands for what a part of the
-            name holds, the same on both sides.
+        ours (str): Name in mmdet. Each ``*`` stands for a word between dots,
+            or a part of one, and each ``#`` for a number, the same on both
+            sides; ``2#+1`` is twice that number and one more.
         theirs (tuple[str]): Name in the other framework; several where our
             tensor is theirs stacked along the first dimension, none where
             they need no such tensor.
@@ -30,118 +33,107 @@ class Row(NamedTuple):
     to_ours: Callable[[Tensor], Tensor] = unchanged
 
 
-def row(ours: str, *theirs: str) -> Row:
-    """Name a tensor whose values are the same in both frameworks."""
-    return Row(ours, theirs)
-
-
-def rename_to_theirs(weights: Dict[str, Tensor],
-                     table: List[Row]) -> Dict[str, Tensor]:
-    """Name tensors as another framework does.
+def name_tables(frameworks: Sequence[str], *groups:
+                List[List[Row]]) -> Dict[str, List[Row]]:
+    """Make a table for each framework of one with a column for each.
 
     Args:
-        weights (dict[str, Tensor]): Named as in mmdet.
-        table (list[Row]): The first row that fits counts.
+        frameworks (Sequence[str]): What the columns after ours are of.
+        groups (list[list[Row]]): As made by :func:`below`, in order.
 
     Returns:
-        dict[str, Tensor]: Of the other framework.
-
-    Raises:
-        ValueError: If a tensor is in no row.
+        dict[str, list[Row]]: The tables.
     """
-    renamed = {}
-    for name, value in weights.items():
-        each, parts = _find_row(name, table)
-        names = [_fill(template, parts) for template in each.theirs]
-        value = each.to_theirs(value)
-        pieces = value.chunk(len(names)) if len(names) > 1 else [value]
-        # Pieces of one tensor would share its memory, and its whole file.
-        renamed.update((their_name, piece.clone())
-                       for their_name, piece in zip(names, pieces))
-    return renamed
+    return {
+        framework: [*chain(*rows)]
+        for framework, rows in zip(frameworks, zip(*groups))
+    }
 
 
-def count_without_place(weights: Dict[str, Tensor],
-                        table: List[Row]) -> Counter:
-    """Count the tensors that another framework has no place for.
+def below(prefixes: Sequence[Optional[str]],
+          *names: Sequence[Optional[str]],
+          to_theirs: Callable[[Tensor], Tensor] = unchanged,
+          to_ours: Callable[[Tensor], Tensor] = unchanged) -> List[List[Row]]:
+    """Name tensors below common prefixes.
 
     Args:
-        weights (dict[str, Tensor]): Named as in mmdet.
-        table (list[Row]): The first row that fits counts.
+        prefixes (Sequence[str | None]): Of our names, then of those in each
+            framework; None where nothing of this is for it.
+        names (Sequence[str | None]): The same for each tensor, as in
+            :class:`Row`. Several of theirs are written as ``{q,k,v}.*``; None
+            stands for none.
+        to_theirs (Callable): As in :class:`Row`.
+        to_ours (Callable): Its inverse.
 
     Returns:
-        Counter: Number of tensors by our name in the table, with ``*`` for
-        the numbers in it, too.
-
-    Raises:
-        ValueError: If a tensor is in no row.
+        list[list[Row]]: For each framework its rows.
     """
-    rows = (_find_row(name, table)[0] for name in weights)
-    return Counter(
-        re.sub(r'\d+', '*', each.ours) for each in rows if not each.theirs)
+    ours, *theirs = prefixes
+    return [[
+        Row(ours + name[0], _pieces(prefix, name[column]), to_theirs, to_ours)
+        for name in names if prefix is not None
+    ] for column, prefix in enumerate(theirs, 1)]
 
 
-def rename_to_ours(weights: Dict[str, Tensor],
-                   table: List[Row]) -> Tuple[Dict[str, Tensor], List[str]]:
-    """Name tensors of another framework as mmdet does.
+def match(template: str, name: str) -> Optional[Tuple[str, ...]]:
+    """Find what the wildcards of a template stand for in a name.
 
     Args:
-        weights (dict[str, Tensor]): Of the other framework.
-        table (list[Row]): The first row that fits counts.
+        template (str): Name in a row.
+        name (str): Name of a tensor.
 
     Returns:
-        tuple[dict[str, Tensor], list[str]]: Tensors named as in mmdet, and
-        the names that are in no row.
-
-    Raises:
-        ValueError: If a part of one of our tensors is missing.
+        tuple[str] | None: A word or number for each; None if the name is
+        another.
     """
-    renamed, unknown = {}, []
-    for name, value in weights.items():
-        for each in table:
-            place, parts = _find_place(each, name)
-            if parts is not None:
-                break
-        else:
-            unknown.append(name)
-            continue
-        if place:  # It was taken with the first of its pieces.
-            continue
-        names = [_fill(template, parts) for template in each.theirs]
-        missing = [piece for piece in names if piece not in weights]
-        if missing:
-            raise ValueError(f'The weights hold {name}, but not '
-                             f'{", ".join(missing)}.')
-        stacked = value if len(names) == 1 else torch.cat(
-            [weights[piece] for piece in names])
-        renamed[_fill(each.ours, parts)] = each.to_ours(stacked)
-    return renamed, unknown
-
-
-def _find_row(name: str, table: List[Row]) -> Tuple[Row, Tuple[str, ...]]:
-    for each in table:
-        parts = _match(each.ours, name)
-        if parts is not None:
-            return each, parts
-    raise ValueError(f'{name} has no counterpart in that framework: only the '
-                     'architectures that both have can be handed over.')
-
-
-def _match(template: str, name: str) -> Optional[Tuple[str, ...]]:
-    pattern = re.escape(template).replace(r'\*', r'([^.]+)')
+    pattern = WILDCARD.sub(
+        lambda wildcard: r'([^.]+)' if wildcard[0] == '*' else r'(\d+)',
+        template.replace('.', r'\.'))
     found = re.fullmatch(pattern, name)
-    return None if found is None else found.groups()
+    if found is None:
+        return None
+    parts = []
+    for wildcard, part in zip(WILDCARD.finditer(template), found.groups()):
+        if wildcard[0] != '*':
+            number, rest = divmod(
+                int(part) - int(wildcard[2] or 0), int(wildcard[1] or 1))
+            if rest or number < 0:
+                return None
+            part = str(number)
+        parts.append(part)
+    return tuple(parts)
 
 
-def _find_place(each: Row,
-                name: str) -> Tuple[int, Optional[Tuple[str, ...]]]:
-    for place, template in enumerate(each.theirs):
-        parts = _match(template, name)
-        if parts is not None:
-            return place, parts
-    return 0, None
+def fill(template: str, parts: Sequence[str]) -> str:
+    """Put words and numbers in place of a template's wildcards.
 
+    Args:
+        template (str): Name in a row.
+        parts (Sequence[str]): As found by :func:`match`.
 
-def _fill(template: str, parts: Tuple[str, ...]) -> str:
+    Returns:
+        str: Name of a tensor.
+    """
     filled = iter(parts)
-    return re.sub(r'\*', lambda _: next(filled), template)
+
+    def value(wildcard: re.Match) -> str:
+        part = next(filled)
+        return part if wildcard[0] == '*' else str(
+            int(wildcard[1] or 1) * int(part) + int(wildcard[2] or 0))
+
+    return WILDCARD.sub(value, template)
+
+
+def without_numbers(template: str) -> str:
+    """Write ``*`` for every wildcard and number of a template."""
+    return re.sub(rf'{WILDCARD.pattern}|\d+', '*', template)
+
+
+def _pieces(prefix: str, name: Optional[str]) -> Tuple[str, ...]:
+    """Expand the braces as a shell does."""
+    if name is None:
+        return ()
+    before, _, rest = name.partition('{')
+    choices, _, after = rest.partition('}')
+    return tuple(f'{prefix}{before}{choice}{after}'
+                 for choice in choices.split(','))
