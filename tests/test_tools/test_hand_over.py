@@ -237,6 +237,29 @@ def test_config_without_a_crop_size_is_described_at_512_pixels(
     assert float(large[3].split()[0]) > 10 * float(small[3].split()[0])
 
 
+def test_description_is_written_into_a_page(python, root, tmp_path):
+    page = tmp_path / 'page.md'
+    begin, end = '<!-- configs: begin -->', '<!-- configs: end -->'
+    page.write_text(f'# Before\n{begin}\nold\n{end}\nafter\n')
+    output = python('tools/analysis_tools/describe_configs.py', '--write',
+                    page, 'configs/mask_jepa_r18_tiny.py')
+    row = output.splitlines()[-1]
+    before, table = page.read_text().split(begin)
+    table, after = table.split(end)
+    assert (before, after) == ('# Before\n', '\nafter\n')
+    assert table.startswith('\n\n| config |')
+    assert table.endswith(f'|\n{row}\n\n')
+    # The same row as in the documentation.
+    assert row in (root / 'docs/configs.md').read_text().splitlines()
+
+
+def test_page_without_a_place_for_the_table_is_refused(refusal):
+    assert refusal(
+        'tools/analysis_tools/describe_configs.py', '--write', 'README.md',
+        'configs/mask_jepa_r18_tiny.py').startswith(
+            'README.md says nowhere where the table goes: add the lines <!--')
+
+
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
 def test_finetuning_is_described(python, library):
     config = finetune_config(library)
@@ -246,7 +269,7 @@ def test_finetuning_is_described(python, library):
     count = sum(value.numel() for value in weights)
     assert row[1] == f'{count / 1e6:.1f} M'
     assert float(row[3].removesuffix(' G')) > 1
-    assert row[-1] == '160 |'
+    assert row[-3:] == ['4', '4', '160 iterations |']
 
 
 def test_export_refuses_other_files_in_one_sentence(python, tmp_path):
