@@ -217,40 +217,33 @@ def test_config_without_a_scope_is_verified(python, tmp_path):
     assert '(100%)' in output
 
 
-def test_config_without_a_scope_is_described(python, tmp_path):
+def test_descriptions_are_written_into_a_page(python, root, tmp_path):
     config = 'configs/mask_jepa_r18_tiny.py'
-    output = python('tools/analysis_tools/describe_configs.py', config,
-                    without('default_scope', config, tmp_path / 'same.py'))
-    one, other = output.splitlines()[-2:]
-    assert one == other.replace('same', 'mask_jepa_r18_tiny')
-    assert one.count(' G |') == 1
-
-
-def test_config_without_a_crop_size_is_described_at_512_pixels(
-        python, tmp_path):
-    config = 'configs/mask_jepa_r18_tiny.py'
-    output = python('tools/analysis_tools/describe_configs.py', config,
-                    without('crop_size', config, tmp_path / 'own.py'))
-    small, large = (row.split(' | ') for row in output.splitlines()[-2:])
-    assert [small[2], large[2]] == ['128', '512']
-    # Sixteen times the places.
-    assert float(large[3].split()[0]) > 10 * float(small[3].split()[0])
-
-
-def test_description_is_written_into_a_page(python, root, tmp_path):
+    no_scope = without('default_scope', config, tmp_path / 'no_scope.py')
+    content = Config.fromfile(config)
+    content.pop('crop_size', None)
+    content.train_dataloader.dataset.pop('crop_size', None)
+    content.dump(tmp_path / 'no_crop.py')
     page = tmp_path / 'page.md'
     begin, end = '<!-- configs: begin -->', '<!-- configs: end -->'
     page.write_text(f'# Before\n{begin}\nold\n{end}\nafter\n')
+
     output = python('tools/analysis_tools/describe_configs.py', '--write',
-                    page, 'configs/mask_jepa_r18_tiny.py')
-    row = output.splitlines()[-1]
+                    page, config, no_scope, tmp_path / 'no_crop.py')
+    rows = output.splitlines()[-3:]
     before, table = page.read_text().split(begin)
     table, after = table.split(end)
     assert (before, after) == ('# Before\n', '\nafter\n')
     assert table.startswith('\n\n| config |')
-    assert table.endswith(f'|\n{row}\n\n')
-    # The same row as in the documentation.
-    assert row in (root / 'docs/configs.md').read_text().splitlines()
+    assert table.endswith('\n'.join(['|', *rows, '', '']))
+
+    tiny, same, large = rows
+    assert tiny in (root / 'docs/configs.md').read_text().splitlines()
+    assert same.replace('no_scope', 'mask_jepa_r18_tiny') == tiny
+    small, large = tiny.split(' | '), large.split(' | ')
+    assert [small[2], large[2]] == ['128', '512']
+    # Sixteen times the places.
+    assert float(large[3].split()[0]) > 10 * float(small[3].split()[0])
 
 
 def test_page_without_a_place_for_the_table_is_refused(refusal):
