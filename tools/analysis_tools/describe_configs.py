@@ -100,12 +100,13 @@ def crop_size(config: Config) -> int:
 
 
 def batch_size(name: str, config: Config) -> int:
-    """Count the images of a step, over all GPUs."""
+    """Count the images of a step of the optimiser, over all GPUs."""
     images = config.train_dataloader.batch_size
     gpus = re.search(r'_(?:ms-)?(\d+)xb', name)
     if gpus:
         return int(gpus[1]) * images
-    return (config.get('auto_scale_lr') or {}).get('base_batch_size', images)
+    images = (config.get('auto_scale_lr') or {}).get('base_batch_size', images)
+    return images * config.optim_wrapper.get('accumulative_counts', 1)
 
 
 def length(config: Config) -> str:
