@@ -217,24 +217,40 @@ def test_config_without_a_scope_is_verified(python, tmp_path):
     assert '(100%)' in output
 
 
-def test_config_without_a_scope_is_described(python, tmp_path):
+def test_descriptions_are_written_into_a_page(python, root, tmp_path):
     config = 'configs/mask_jepa_r18_tiny.py'
-    output = python('tools/analysis_tools/describe_configs.py', config,
-                    without('default_scope', config, tmp_path / 'same.py'))
-    one, other = output.splitlines()[-2:]
-    assert one == other.replace('same', 'mask_jepa_r18_tiny')
-    assert one.count(' G |') == 1
+    no_scope = without('default_scope', config, tmp_path / 'no_scope.py')
+    content = Config.fromfile(config)
+    content.pop('crop_size', None)
+    content.train_dataloader.dataset.pop('crop_size', None)
+    content.dump(tmp_path / 'no_crop.py')
+    page = tmp_path / 'page.md'
+    begin, end = '<!-- configs: begin -->', '<!-- configs: end -->'
+    page.write_text(f'# Before\n{begin}\nold\n{end}\nafter\n')
 
+    output = python('tools/analysis_tools/describe_configs.py', '--write',
+                    page, config, no_scope, tmp_path / 'no_crop.py')
+    rows = output.splitlines()[-3:]
+    before, table = page.read_text().split(begin)
+    table, after = table.split(end)
+    assert (before, after) == ('# Before\n', '\nafter\n')
+    assert table.startswith('\n\n| config |')
+    assert table.endswith('\n'.join(['|', *rows, '', '']))
 
-def test_config_without_a_crop_size_is_described_at_512_pixels(
-        python, tmp_path):
-    config = 'configs/mask_jepa_r18_tiny.py'
-    output = python('tools/analysis_tools/describe_configs.py', config,
-                    without('crop_size', config, tmp_path / 'own.py'))
-    small, large = (row.split(' | ') for row in output.splitlines()[-2:])
+    tiny, same, large = rows
+    assert tiny in (root / 'docs/configs.md').read_text().splitlines()
+    assert same.replace('no_scope', 'mask_jepa_r18_tiny') == tiny
+    small, large = tiny.split(' | '), large.split(' | ')
     assert [small[2], large[2]] == ['128', '512']
     # Sixteen times the places.
     assert float(large[3].split()[0]) > 10 * float(small[3].split()[0])
+
+
+def test_page_without_a_place_for_the_table_is_refused(refusal):
+    assert refusal(
+        'tools/analysis_tools/describe_configs.py', '--write', 'README.md',
+        'configs/mask_jepa_r18_tiny.py').startswith(
+            'README.md says nowhere where the table goes: add the lines <!--')
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
@@ -246,7 +262,7 @@ def test_finetuning_is_described(python, library):
     count = sum(value.numel() for value in weights)
     assert row[1] == f'{count / 1e6:.1f} M'
     assert float(row[3].removesuffix(' G')) > 1
-    assert row[-1] == '160 |'
+    assert row[-3:] == ['4', '4', '160 iterations |']
 
 
 def test_export_refuses_other_files_in_one_sentence(python, tmp_path):

@@ -75,6 +75,14 @@ def test_search_finds_every_config_where_it_lies(mim, installed, root):
         assert in_the_wheel.read_text() == (root / config).read_text()
 
 
+def test_search_selects_by_size(mim):
+    mim('search', 'mask-jepa', '--dataset', 'camvid,coco', '--condition',
+        'batch_size<=8', '--field', 'parameters', '--json', 'small.json')
+    parameters, = json.loads((mim.folder / 'small.json').read_text()).values()
+    assert set(parameters) == {'mask_jepa_r18_tiny'}
+    assert 1 < parameters['mask_jepa_r18_tiny'] < 10
+
+
 @pytest.mark.slow
 def test_pretrains_hands_over_and_finetunes(mim, installed, root):
     subprocess.run([

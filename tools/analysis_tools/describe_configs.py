@@ -1,19 +1,21 @@
-"""Describe configs: size of the network and cost of an image.
+"""Describe configs: size of the network, cost of an image, batch and length.
 
-A Markdown table. Parameters of a pretraining are those that are handed over,
-of a fine-tuning all. FLOPs are of one forward pass of backbone, neck, pixel
-decoder and transformer decoder, for one crop of a pretraining's ``crop_size``
-or, where a config names none, 512x512 pixels, as mmengine counts them
-(multiply-adds; the sampling of deformable attention is not counted).
+A Markdown table, of all configs if none are given; ``--write`` puts it into a
+page. Parameters of a pretraining are those that are exported, of a fine-tuning
+all. FLOPs are of one forward pass of backbone, neck, pixel decoder and
+transformer decoder, for one crop of a pretraining or else 512x512 pixels, as
+mmengine counts them (multiply-adds; the sampling of deformable attention is
+not counted). The batch is that of all GPUs together.
 """
 import argparse
 import logging
-import os.path as osp
+import re
 import sys
+from pathlib import Path
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 
 import torch
 from mmdet.structures import DetDataSample
@@ -26,7 +28,15 @@ from projects.mask_jepa.export import export_weights
 from projects.mask_jepa.models import MaskJEPA
 from projects.mask_jepa.utils import load_model_config
 
-DEFAULT_SIZE = 512
+DEFAULT_SIZE = 512  # pixels
+BEGIN, END = '<!-- configs: begin -->', '<!-- configs: end -->'
+# Twins of a fine-tuning have its network.
+DEFAULT_CONFIGS = ('*.py', 'finetune/mmdet/*-pre_*.py',
+                   'finetune/mmseg/*-pre_*.py')
+TABLE = re.compile(f'{BEGIN}.*?{END}', re.DOTALL)
+HEADER = """\
+| config | parameters | image | FLOPs | images a GPU | batch | length |
+|---|---|---|---|---|---|---|"""
 
 
 class MaskPredictor(nn.Module):
@@ -81,6 +91,32 @@ def count_flops(network: nn.Module, size: int) -> str:
     return f'{flops / 1e9:.1f} G'
 
 
+def crop_size(config: Config) -> int:
+    """Find the side of the image that is measured, in pixels."""
+    dataset = config.train_dataloader.dataset
+    if dataset.type != 'UnlabeledImageDataset':
+        return DEFAULT_SIZE
+    return dataset.get('crop_size') or config.get('crop_size', DEFAULT_SIZE)
+
+
+def batch_size(name: str, config: Config) -> int:
+    """Count the images of a step of the optimiser, over all GPUs."""
+    images = config.train_dataloader.batch_size
+    gpus = re.search(r'_(?:ms-)?(\d+)xb', name)
+    if gpus:
+        return int(gpus[1]) * images
+    images = (config.get('auto_scale_lr') or {}).get('base_batch_size', images)
+    return images * config.optim_wrapper.get('accumulative_counts', 1)
+
+
+def length(config: Config) -> str:
+    """Say how long a training lasts, with the unit."""
+    units = dict(
+        max_passes='passes', max_epochs='epochs', max_iters='iterations')
+    return next(f'{config.train_cfg[key]} {unit}'
+                for key, unit in units.items() if config.train_cfg.get(key))
+
+
 def describe(name: str, config: Config) -> str:
     """Describe one config.
 
@@ -101,37 +137,56 @@ def describe(name: str, config: Config) -> str:
         state['random_queries.lowest_sigma'].zero_()
         names = export_weights(state, 'mmdet').state_dict
         weights = {key: weights[key] for key in weights.keys() & names.keys()}
-        size = config.get('crop_size', DEFAULT_SIZE)
+    size = crop_size(config)
+    flops = 'not counted'  # Of videos.
+    if not hasattr(model, 'track_head'):
         flops = count_flops(MaskPredictor(model), size)
-    else:
-        size = DEFAULT_SIZE
-        flops = 'not counted'  # Of videos.
-        if not hasattr(model, 'track_head'):
-            flops = count_flops(MaskPredictor(model), size)
     parameters = sum(value.numel() for value in weights.values())
-    length = config.train_cfg.get('max_iters')
-    length = length or f'{config.train_cfg.max_epochs} epochs'
-    return (f'| {name} | {parameters / 1e6:.1f} M | {size} | {flops} | '
-            f'{config.train_dataloader.batch_size} | {length} |')
+    return (f'| {name} | {parameters / 1e6:.1f} M | {size} | {flops} '
+            f'| {config.train_dataloader.batch_size} '
+            f'| {batch_size(name, config)} | {length(config)} |')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='*', help='by default all')
+    parser.add_argument(
+        '--write',
+        type=Path,
+        metavar='PAGE',
+        help=f'Markdown file; what is between {BEGIN} and {END} is replaced')
+    args = parser.parse_args()
+    if not args.configs:
+        args.configs = [
+            str(path) for pattern in DEFAULT_CONFIGS
+            for path in sorted((ROOT / 'configs').glob(pattern))
+        ]
+    return args
 
 
 def main() -> None:
     """Describe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='+')
-    args = parser.parse_args()
+    args = parse_args()
     try:
         configs = [load_model_config(path) for path in args.configs]
+        page = args.write and args.write.read_text()
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error))
+    if args.write and not TABLE.search(page):
+        raise SystemExit(f'{args.write} says nowhere where the table goes: '
+                         f'add the lines {BEGIN} and {END}.')
     logging.disable(logging.WARNING)  # Of operations that are not counted.
-    print('| config | parameters | image | FLOPs | images a GPU | length |')
-    print('|---|---|---|---|---|---|')
+    rows = [HEADER]
+    print(HEADER)
     for path, config in zip(args.configs, configs):
-        name = osp.splitext(osp.basename(path))[0]
-        print(describe(name, config), flush=True)
+        rows.append(describe(Path(path).stem, config))
+        print(rows[-1], flush=True)
+    if args.write:
+        table = '\n'.join([BEGIN, '', *rows, '', END])
+        args.write.write_text(TABLE.sub(table, page))
 
 
 if __name__ == '__main__':
