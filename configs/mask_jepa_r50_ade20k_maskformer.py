@@ -2,5 +2,11 @@
 
 The head is mmseg's, with the plain pixel decoder.
 """
-_base_ = ['./mask_jepa_r50_ade20k.py', './_base_/heads/mmseg-maskformer.py']
-model = dict(panoptic_head=_base_.mmseg_maskformer_head)
+from mmengine import Config
+
+_base_ = './mask_jepa_r50_ade20k.py'
+stock = Config.fromstring(
+    "_base_ = 'mmseg::maskformer/maskformer_r50-d32_8xb2-160k_ade20k-512x512"
+    ".py'", '.py').model
+model = dict(panoptic_head=dict(stock.decode_head, _delete_=True))
+del Config, stock

@@ -1,16 +1,14 @@
-"""Swin-B, as in the stock config; see swin-t.py."""
-_base_ = './swin-s.py'
+"""Swin-B, as in the stock config: layer norm, all trained."""
+from mmengine import Config
+
+stock = Config.fromstring(
+    "_base_ = 'mmdet::mask2former/mask2former_"
+    "swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py'", '.py')
 swin_b = dict(
     model=dict(
-        backbone=dict(
-            _base_.swin_s.model.backbone,
-            pretrain_img_size=384,
-            embed_dims=128,
-            num_heads=[4, 8, 16, 32],
-            window_size=12,
-            init_cfg=dict(
-                type='Pretrained',
-                checkpoint='https://github.com/SwinTransformer/storage/'
-                'releases/download/v1.0.0/swin_base_patch4_window12_384.pth')),
-        panoptic_head=dict(in_channels=[128, 256, 512, 1024])),
-    optim_wrapper=_base_.swin_s.optim_wrapper)
+        backbone=dict(stock.model.backbone, _delete_=True),
+        panoptic_head=dict(
+            in_channels=stock.model.panoptic_head.in_channels,
+            num_queries=stock.model.panoptic_head.num_queries)),
+    optim_wrapper=dict(paramwise_cfg=stock.optim_wrapper.paramwise_cfg))
+del Config, stock

@@ -1,16 +1,14 @@
-"""Swin-L from ImageNet-22k, as in the stock config; see swin-t.py."""
-_base_ = './swin-b.py'
+"""Swin-L from ImageNet-22k, as in the stock config: layer norm, all trained."""
+from mmengine import Config
+
+stock = Config.fromstring(
+    "_base_ = 'mmdet::mask2former/mask2former_"
+    "swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py'", '.py')
 swin_l = dict(
     model=dict(
-        backbone=dict(
-            _base_.swin_b.model.backbone,
-            embed_dims=192,
-            num_heads=[6, 12, 24, 48],
-            init_cfg=dict(
-                type='Pretrained',
-                checkpoint='https://github.com/SwinTransformer/storage/'
-                'releases/download/v1.0.0/'
-                'swin_large_patch4_window12_384_22k.pth')),
+        backbone=dict(stock.model.backbone, _delete_=True),
         panoptic_head=dict(
-            in_channels=[192, 384, 768, 1536], num_queries=200)),
-    optim_wrapper=_base_.swin_b.optim_wrapper)
+            in_channels=stock.model.panoptic_head.in_channels,
+            num_queries=stock.model.panoptic_head.num_queries)),
+    optim_wrapper=dict(paramwise_cfg=stock.optim_wrapper.paramwise_cfg))
+del Config, stock

@@ -1,8 +1,4 @@
-"""The same with no pretraining at all, and with batch norm that learns.
-
-The frozen batch norm of the stock backbone is made for ImageNet's weights: on
-random ones it would hold its residual branches at zero.
-"""
+"""The same from random weights, with batch norm that learns, not a frozen one."""
 _base_ = './mask2former_r50-mask-jepa-pre_8xb2-160k_ade20k-512x512_1-16.py'
 model = dict(
     init_cfg=None,
