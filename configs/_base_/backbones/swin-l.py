@@ -1,4 +1,4 @@
-"""Swin-L from ImageNet-22k, as in the stock config: layer norm, all trained."""
+"""Swin-L of ImageNet-22k, as in the stock config: layer norm, all trained."""
 from mmengine import Config
 
 stock = Config.fromstring(

@@ -1,5 +1,6 @@
-"""The same from random weights, with batch norm that learns, not a frozen one."""
+"""The same with no pretraining at all, and with batch norm that learns."""
 _base_ = './mask2former_r50-mask-jepa-pre_8xb2-160k_ade20k-instance.py'
+# A frozen norm would hold the branches of random residual blocks at zero.
 model = dict(
     init_cfg=None,
     backbone=dict(
