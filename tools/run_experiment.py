@@ -68,7 +68,8 @@ def main() -> None:
           f'{len(missing) - num_pretrainings} still to be made, with '
           f'{num_pretrainings} pretrainings; runs in {args.runs}.')
     if args.list:
-        print('\n'.join(run.title for run in missing))
+        for run in missing:
+            print(run.title)
     else:
         os.makedirs(args.runs, exist_ok=True)
         os.makedirs(out, exist_ok=True)
