@@ -37,9 +37,6 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Check that every checkpoint falls on a step of the optimiser.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             ValueError: If accumulated gradients would be lost on resuming.
         """

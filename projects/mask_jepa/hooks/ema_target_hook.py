@@ -69,14 +69,7 @@ class EMATargetHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Update the target if the optimiser has stepped.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Update the target if the optimiser has stepped."""
         if not runner.optim_wrapper.should_update():
             return
         accumulated = runner.optim_wrapper._accumulative_counts

@@ -63,11 +63,7 @@ class FeatureHealthHook(Hook):
         self.begin_share = begin_share
 
     def before_train(self, runner: Runner) -> None:
-        """Take up what an interrupted run had found.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Take up what an interrupted run had found."""
         adapter = unwrap(runner.model).adapter
         self.record = HealthRecord(
             adapter.channels, len(adapter.learned_queries), self.patience,
@@ -84,13 +80,7 @@ class FeatureHealthHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Watch the optimiser's step, if a check is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        """Watch the optimiser's step, if a check is due."""
         if self._is_due(runner):
             self.step_watch.look_at_next_step()
 
@@ -99,14 +89,7 @@ class FeatureHealthHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Check, if it is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Check, if it is due."""
         if not self._is_due(runner):
             return
         begin = time.perf_counter()
@@ -130,11 +113,7 @@ class FeatureHealthHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Give the verdict.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Give the verdict."""
         verdict, reason = self.record.verdict()
         runner.logger.info(f'Health of the features: {verdict} ({reason}).')
 

@@ -17,10 +17,6 @@ class MatchingCheckpointHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes before anything is loaded.
 
-        Args:
-            runner (Runner): The runner of the process.
-            checkpoint (dict): What was loaded from the file.
-
         Raises:
             ValueError: If the file holds no weights of this network.
         """

@@ -28,19 +28,11 @@ class MonitoringCostHook(Hook):
         self.interval = interval
 
     def before_run(self, runner: Runner) -> None:
-        """Start the clock.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Start the clock."""
         self._begin = time.perf_counter()
 
     def before_train(self, runner: Runner) -> None:
-        """Leave out what an interrupted run had spent.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Leave out what an interrupted run had spent."""
         self._spent_before = {}
         if runner.iter > 0:
             self._spent_before = monitoring_seconds(runner.message_hub)
@@ -50,14 +42,7 @@ class MonitoringCostHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Log both values.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Log both values."""
         if runner.iter > 0 and not self.every_n_train_iters(
                 runner, self.interval):
             return
@@ -69,11 +54,7 @@ class MonitoringCostHook(Hook):
         runner.message_hub.update_scalar('train/peak_host_memory', peak)
 
     def after_train(self, runner: Runner) -> None:
-        """Sum up.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Sum up."""
         elapsed = time.perf_counter() - self._begin
         spent = self._spent(runner)
         watching = sum(spent.values())

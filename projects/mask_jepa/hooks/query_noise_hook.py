@@ -91,9 +91,6 @@ class QueryNoiseHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look whether the change ends after it begins.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             ValueError: If it does not, in a training of this length.
         """
@@ -108,13 +105,7 @@ class QueryNoiseHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        r"""Set :math:`\sigma` for this iteration.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        r"""Set :math:`\sigma` for this iteration."""
         model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)
         model.random_queries.set_sigma(sigma)
