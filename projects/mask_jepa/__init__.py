@@ -3,9 +3,10 @@
 Importing this package registers everything that a config can name; use it as
 ``custom_imports = dict(imports=['projects.mask_jepa'])``.
 """
-from . import datasets, evaluation, hooks, losses, models
+from . import datasets, evaluation, hooks, losses, models, optimizers
 from .version import __version__
 
 __all__ = [
-    'datasets', 'evaluation', 'hooks', 'losses', 'models', '__version__'
+    'datasets', 'evaluation', 'hooks', 'losses', 'models', 'optimizers',
+    '__version__'
 ]

@@ -3,6 +3,7 @@ from .ema_target_hook import EMATargetHook
 from .exact_resume_hook import ExactResumeHook
 from .export_hook import ExportHook
 from .feature_health_hook import FeatureHealthHook
+from .loss_log_processor import LossLogProcessor
 from .matching_checkpoint_hook import MatchingCheckpointHook
 from .monitoring_cost_hook import MonitoringCostHook
 from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
@@ -10,10 +11,12 @@ from .plain_message_hub_hook import PlainMessageHubHook
 from .pretrain_visualization_hook import PretrainVisualizationHook
 from .query_noise_hook import QueryNoiseHook
 from .rank_consistency_hook import RankConsistencyHook
+from .run_summary_hook import RunSummaryHook
 
 __all__ = [
     'AtomicCheckpointHook', 'EMATargetHook', 'ExactResumeHook', 'ExportHook',
-    'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
-    'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
-    'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook'
+    'FeatureHealthHook', 'LossLogProcessor', 'MatchingCheckpointHook',
+    'MonitoringCostHook', 'NonFiniteLossError', 'NonFiniteLossHook',
+    'PlainMessageHubHook', 'PretrainVisualizationHook', 'QueryNoiseHook',
+    'RankConsistencyHook', 'RunSummaryHook'
 ]

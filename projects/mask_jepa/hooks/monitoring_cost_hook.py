@@ -8,14 +8,16 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import monitoring_seconds
+from .log_scalars import log_scalars
 
 
 @HOOKS.register_module()
 class MonitoringCostHook(Hook):
     """Say what watching the training costs, in the same run.
 
-    Logs ``monitoring_share``, the share of the wall time so far that went
-    into health checks, pictures and probes, and ``peak_host_memory`` in MB.
+    Logs ``monitoring/share``, the share of the wall time so far that went
+    into health checks, pictures and probes, and
+    ``monitoring/peak_host_memory`` in MB.
 
     Args:
         interval (int): Iterations between two values. Defaults to 50.
@@ -50,8 +52,8 @@ class MonitoringCostHook(Hook):
         share = sum(self._spent(runner).values()) / elapsed
         # Linux counts in units of 1024 bytes.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        runner.message_hub.update_scalar('train/monitoring_share', share)
-        runner.message_hub.update_scalar('train/peak_host_memory', peak)
+        log_scalars(runner, 'monitoring',
+                    dict(share=share, peak_host_memory=peak))
 
     def after_train(self, runner: Runner) -> None:
         """Sum up."""

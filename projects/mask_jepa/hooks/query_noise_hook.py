@@ -7,6 +7,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
+from .log_scalars import is_logged, log_scalars
 
 
 @HOOKS.register_module()
@@ -109,4 +110,5 @@ class QueryNoiseHook(Hook):
         model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)
         model.random_queries.set_sigma(sigma)
-        runner.message_hub.update_scalar('train/sigma', sigma)
+        if is_logged(runner):
+            log_scalars(runner, 'queries', dict(sigma=sigma))

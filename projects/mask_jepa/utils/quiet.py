@@ -15,3 +15,22 @@ def quiet_log() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def left_out_of_log(*texts: str) -> Iterator[None]:
+    """Keep lines with any of these texts out of mmengine's log for a block.
+
+    Args:
+        *texts (str): As the lines contain them; other lines stay.
+    """
+
+    def stays(record: logging.LogRecord) -> bool:
+        return not any(text in record.getMessage() for text in texts)
+
+    logger = MMLogger.get_current_instance()
+    logger.addFilter(stays)
+    try:
+        yield
+    finally:
+        logger.removeFilter(stays)
