@@ -13,8 +13,10 @@ def log_scalars(runner: Runner, group: str, values: Dict[str, float]) -> None:
         values (dict[str, float]): By name.
     """
     runner.visualizer.add_scalars(
-        {f'{group}/{name}': value
-         for name, value in values.items()},
+        {
+            f'{group}/{name}': value
+            for name, value in values.items()
+        },
         step=runner.iter + 1)
 
 

@@ -8,7 +8,7 @@ from ..utils import unwrap
 
 @HOOKS.register_module()
 class MatchingCheckpointHook(Hook):
-    """Refuse a checkpoint of another architecture, take one of an older release.
+    """Refuse a checkpoint of another network, take one of an older release.
 
     mmengine loads what fits and only warns of the rest, so that a run could
     start from noise unnoticed. The class predictor may differ: pretraining

@@ -72,9 +72,9 @@ def network(runner: Runner) -> str:
         for name in ('backbone', 'panoptic_head') if hasattr(model, name)
     ]
     return (f'{type(model).__name__} trains {" and ".join(modules)}: '
-            f'{sum(parts.values()):.3g} M parameters ('
-            + ', '.join(f'{name.replace("_", " ")} {count:.3g} M'
-                        for name, count in parts.items()) + ').')
+            f'{sum(parts.values()):.3g} M parameters (' +
+            ', '.join(f'{name.replace("_", " ")} {count:.3g} M'
+                      for name, count in parts.items()) + ').')
 
 
 def images(runner: Runner) -> str:

@@ -48,9 +48,8 @@ def adapt_older_checkpoint(checkpoint: dict, model: nn.Module,
                 'where this config has one: set optim_wrapper.optimizer and '
                 'optim_wrapper.paramwise_cfg as they were.')
         new_indices = range(len(moments), len(moments) + len(indices))
-        moments.update(
-            (new, state['state'].get(index, {}))
-            for new, index in zip(new_indices, indices))
+        moments.update((new, state['state'].get(index, {}))
+                       for new, index in zip(new_indices, indices))
         name = {key: group[key] for key in ('name', ) if key in group}
         groups.append(dict(options, **name, params=list(new_indices)))
         first_positions.append(positions[0])

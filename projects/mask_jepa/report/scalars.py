@@ -65,9 +65,9 @@ def without_groups(row: Row) -> Row:
     Returns:
         dict[str, float]: Only names of validation results have a slash.
     """
+    renamed = {'monitoring/share': 'monitoring_share'}
     return {
-        'monitoring_share' if key == 'monitoring/share' else GROUP.sub(
-            '', key, count=1): value
+        renamed.get(key) or GROUP.sub('', key): value
         for key, value in row.items()
     }
 
