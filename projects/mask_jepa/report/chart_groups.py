@@ -52,7 +52,7 @@ TRAINING_GROUPS = (
     ChartGroup('Update ratios', 'Size of a step against the size of the '
                'weights; logarithmic.', r'update_ratio_(\w+)', 'log'),
     ChartGroup('Learning rate', 'Of the first parameter group (lr), which '
-               'since release 0.1.0 is that before multipliers (base_lr).',
+               'after release 0.1.0 is that before multipliers (base_lr).',
                r'((?:base_)?lr)'),
     ChartGroup('Query noise', 'Share of noise in the random queries, sigma.',
                r'(sigma)'),
