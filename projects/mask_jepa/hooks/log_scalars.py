@@ -21,14 +21,7 @@ def log_scalars(runner: Runner, group: str, values: Dict[str, float]) -> None:
 
 
 def is_logged(runner: Runner) -> bool:
-    """Tell whether mmengine logs this iteration.
-
-    Args:
-        runner (Runner): With or without a LoggerHook.
-
-    Returns:
-        bool: Whether there is a line on the console.
-    """
+    """Tell whether mmengine's LoggerHook writes a line in this iteration."""
     return any(
         isinstance(hook, LoggerHook)
         and hook.every_n_train_iters(runner, hook.interval)

@@ -17,16 +17,7 @@ class LossLogProcessor(LogProcessor):
 
     def get_log_after_iter(self, runner: Runner, batch_idx: int,
                            mode: str) -> Tuple[dict, str]:
-        """Compose the values and the line of an iteration.
-
-        Args:
-            runner (Runner): Whose message hub has the values.
-            batch_idx (int): Index of the batch.
-            mode (str): 'train', 'val' or 'test'.
-
-        Returns:
-            tuple[dict, str]: All values, and the line for the console.
-        """
+        """Compose all values, and a line of some of them."""
         values, line = super().get_log_after_iter(runner, batch_idx, mode)
         hidden = {name for name in values if not SHOWN.search(name)}
         return values, '  '.join(

@@ -54,14 +54,7 @@ class RunSummaryHook(Hook):
 
 
 def network(runner: Runner) -> str:
-    """Name the network and count what is trained.
-
-    Args:
-        runner (Runner): Of a training.
-
-    Returns:
-        str: One sentence.
-    """
+    """Name the network and count what is trained."""
     model = unwrap(runner.model)
     parts = {
         name: sum(tensor.numel() for tensor in tensors) / 1e6
@@ -78,14 +71,7 @@ def network(runner: Runner) -> str:
 
 
 def images(runner: Runner) -> str:
-    """Say how many images there are, and where they come from.
-
-    Args:
-        runner (Runner): Of a training.
-
-    Returns:
-        str: One sentence.
-    """
+    """Say how many images there are, and where they come from."""
     dataset = runner.train_dataloader.dataset
     sources = getattr(dataset, 'sources', None)
     origin = f', from {", ".join(map(str, sources))}' if sources else ''
@@ -93,14 +79,7 @@ def images(runner: Runner) -> str:
 
 
 def length(runner: Runner) -> str:
-    """Say how long the training is.
-
-    Args:
-        runner (Runner): Of a training.
-
-    Returns:
-        str: One sentence.
-    """
+    """Say how long the training is."""
     loader = runner.train_dataloader
     on_each = loader.batch_sampler.batch_size
     processes = get_world_size()
@@ -114,26 +93,12 @@ def length(runner: Runner) -> str:
 
 
 def output(runner: Runner) -> str:
-    """Say where the run writes to.
-
-    Args:
-        runner (Runner): Of a training.
-
-    Returns:
-        str: One sentence.
-    """
+    """Say where the run writes to."""
     return (f'Output: {runner.work_dir} (checkpoints, verdict, exported '
             f'weights) and its folder {runner.timestamp} (log, values, '
             'pictures).')
 
 
 def duration(seconds: float) -> timedelta:
-    """Round a duration.
-
-    Args:
-        seconds (float): Not negative.
-
-    Returns:
-        timedelta: Of whole seconds.
-    """
+    """Round to whole seconds."""
     return timedelta(seconds=round(seconds))

@@ -101,14 +101,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def summarize(optimizer: Optimizer) -> str:
-    """Say in one line what an optimiser trains.
-
-    Args:
-        optimizer (Optimizer): With any parameter groups.
-
-    Returns:
-        str: Tensors, numbers and options of each group.
-    """
+    """Say in one line what an optimiser trains."""
     groups = optimizer.param_groups
     parts = [
         '{} ({:,} numbers) with lr {:g} and weight decay {:g}'.format(

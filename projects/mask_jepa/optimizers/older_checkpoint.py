@@ -108,41 +108,18 @@ def saved_by_parameter(state: dict, model: nn.Module) -> dict:
 
 
 def kinds(groups: List[dict]) -> List[Tuple[bool, int]]:
-    """Tell groups of today from those of older releases, which had no name.
-
-    Args:
-        groups (list[dict]): Of an optimiser or its state.
-
-    Returns:
-        list[tuple[bool, int]]: Whether a group has a name, and how many
-        tensors.
-    """
+    """Tell groups of today from those of older releases, without names."""
     return [('name' in group, len(group['params'])) for group in groups]
 
 
 def options_of(group: dict) -> dict:
-    """Take what tells groups apart.
-
-    Args:
-        group (dict): Of an optimiser's state.
-
-    Returns:
-        dict: Without tensors, name, and multipliers of what is there.
-    """
+    """Take what tells groups apart, and no multipliers of that."""
     left_out = ('params', 'name', *MULTIPLIERS)
     return {key: value for key, value in group.items() if key not in left_out}
 
 
 def fits(moments: dict, parameter: Tensor) -> bool:
-    """Tell whether the state of a tensor can be that of a parameter.
-
-    Args:
-        moments (dict): As the optimiser saved them; may be empty.
-        parameter (Tensor): Of the model.
-
-    Returns:
-        bool: Whether a running mean of gradients has the same shape.
-    """
+    """Tell whether running means of gradients can be of a parameter."""
     return all(moments[key].shape == parameter.shape
                for key in ('exp_avg', 'momentum_buffer')
                if moments.get(key) is not None)
