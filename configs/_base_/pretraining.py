@@ -52,6 +52,7 @@ val_cfg = None
 
 # AdamW with the stock multipliers (backbone x0.1, no decay for embeddings).
 optim_wrapper = dict(
+    constructor='GroupedOptimWrapperConstructor',
     optimizer=dict(lr=2e-4, weight_decay=0.05),  # ours
     clip_grad=dict(
         _delete_=True, max_norm=1.0, norm_type=2, error_if_nonfinite=True))
@@ -68,6 +69,8 @@ randomness = dict(seed=0)
 # By name, so that a config or --cfg-options changes one of them, and
 # custom_hooks only adds. Those of equal priority run in this order.
 default_hooks = dict(
+    # What is trained, on how many images, how long, where the output goes.
+    summary=dict(type='RunSummaryHook'),
     # Paper: the target is an EMA; ours: tau from 0.996 to 1 along a cosine.
     target=dict(type='EMATargetHook', begin_momentum=0.996, end_momentum=1.0),
     # schedule='constant' is the paper's random query. Falling to 0 trains the
@@ -100,6 +103,9 @@ default_hooks = dict(
     # Sheets of a few test images, in vis_data/vis_image.
     visualization=dict(
         _delete_=True, type='PretrainVisualizationHook', interval=2500))
+# On the console: the losses, time, memory and learning rate; the rest goes to
+# scalars.json and the other vis_backends.
+log_processor = dict(type='LossLogProcessor')
 # TensorBoard: add dict(type='TensorboardVisBackend'); WandbVisBackend and
 # others of MMEngine's work alike.
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])

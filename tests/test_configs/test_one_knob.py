@@ -14,7 +14,7 @@ HOOKS = [
     'EMATargetHook', 'QueryNoiseHook', 'FeatureHealthHook',
     'MonitoringCostHook', 'NonFiniteLossHook', 'ExactResumeHook',
     'MatchingCheckpointHook', 'RankConsistencyHook', 'ExportHook',
-    'LoggerHook', 'ParamSchedulerHook', 'PretrainVisualizationHook',
+    'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook', 'PretrainVisualizationHook',
     'AtomicCheckpointHook', 'PlainMessageHubHook'
 ]
 

@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -73,8 +72,8 @@ class Recorder(Hook):
 
 # Ten iterations: with 4 to a step, the last step has only two.
 @pytest.mark.parametrize('accumulated, num_steps', [(1, 10), (4, 3)])
-def test_target_equals_the_formula_in_a_real_run(make_runner, accumulated,
-                                                 num_steps):
+def test_target_equals_the_formula_in_a_real_run(make_runner, logged,
+                                                 accumulated, num_steps):
     recorder = Recorder()
     runner = make_runner({
         'train_cfg.max_iters': 10,
@@ -107,10 +106,11 @@ def test_target_equals_the_formula_in_a_real_run(make_runner, accumulated,
     for name, value in target.named_buffers():
         assert torch.equal(value, buffers[name]), name
 
-    logged = runner.message_hub.get_scalar('train/momentum').data[0]
-    assert logged.tolist() == pytest.approx(momenta)
-    scalars = Path(runner._log_dir) / 'vis_data' / 'scalars.json'
-    assert '"momentum"' in scalars.read_text()
+    # Of the step that an iteration belongs to.
+    assert logged(runner, 'ema/momentum') == pytest.approx({
+        iteration + 1: momenta[iteration // accumulated]
+        for iteration in range(10)
+    })
 
 
 def test_a_second_hook_stops_the_run(make_runner):

@@ -60,11 +60,6 @@ def options_of(max_iters, interval=1, **options):
     }
 
 
-def training_lines(runner):
-    path = Path(runner._log_dir) / 'vis_data' / 'scalars.json'
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def health_file(runner):
     return json.loads((Path(runner.work_dir) / 'health.json').read_text())
 
@@ -75,6 +70,21 @@ def log_text(runner):
 
 def history(runner, name):
     return runner.message_hub.get_scalar(f'train/{name}').data[0].tolist()
+
+
+@pytest.fixture
+def checks(logged):
+    """Read the values of the checks, by iteration."""
+
+    def read(runner):
+        columns = {name: logged(runner, f'health/{name}')
+                   for name in HEALTH_KEYS | STEP_KEYS}
+        return {
+            step: {name: column[step] for name, column in columns.items()}
+            for step in columns['leak']
+        }
+
+    return read
 
 
 @pytest.fixture
@@ -98,7 +108,7 @@ def collapse_from(monkeypatch):
 
 
 @pytest.mark.parametrize('accumulated', [1, 2])
-def test_training_is_the_same_bit_for_bit(make_runner, accumulated):
+def test_training_is_the_same_bit_for_bit(make_runner, logged, accumulated):
     ends = []
     for watched in (True, False):
         random.seed(3)
@@ -111,8 +121,8 @@ def test_training_is_the_same_bit_for_bit(make_runner, accumulated):
             runner._hooks = [hook for hook in runner.hooks
                              if not isinstance(hook, FeatureHealthHook)]
         runner.train()
-        for name in ('train/leak', 'train/gradient_backbone'):
-            assert (name in runner.message_hub.log_scalars) == watched
+        for name in ('health/leak', 'health/gradient_backbone'):
+            assert bool(logged(runner, name)) == watched
         ends.append((runner, torch.get_rng_state(),
                      np.random.get_state()[1].tolist(), random.getstate()))
     (one, *states), (other, *expected) = ends
@@ -129,26 +139,20 @@ def test_training_is_the_same_bit_for_bit(make_runner, accumulated):
     assert history(one, 'loss') == history(other, 'loss')
 
 
-def test_every_line_holds_the_values_from_the_first_on(make_runner):
+def test_values_are_written_at_each_check(make_runner, checks, logged):
     runner = make_runner(options_of(5, interval=2))
     runner.train()
-    lines = training_lines(runner)
-    assert [line['iter'] for line in lines] == [1, 2, 3, 4, 5]
-    for line in lines:
-        assert HEALTH_KEYS | STEP_KEYS <= line.keys()
-        assert not any('/' in key for key in line)
-        # MMEngine would add these up.
-        assert not any('loss' in key for key in HEALTH_KEYS | STEP_KEYS)
-        assert line['loss'] == pytest.approx(sum(
-            value for key, value in line.items() if key.startswith('loss_')))
-    # New values at the first iteration and at each second one.
-    ranks = [line['target_rank'] for line in lines]
-    assert ranks[0] != ranks[1] == ranks[2] != ranks[3] == ranks[4]
-    for name in HEALTH_KEYS | STEP_KEYS:
-        assert len(history(runner, name)) == 3, name
+    values = checks(runner)
+    # The first iteration and each second one.
+    assert values.keys() == {1, 2, 4}
+    assert len({line['target_rank'] for line in values.values()}) == 3
+    assert logged(runner, 'loss').keys() == {1, 2, 3, 4, 5}
+    # Nothing for the console.
+    names = ' '.join(runner.message_hub.log_scalars)
+    assert not any(name in names for name in HEALTH_KEYS | STEP_KEYS)
 
 
-def test_values_are_those_of_the_batch_after_the_step(make_runner):
+def test_values_are_those_of_the_batch_after_the_step(make_runner, checks):
     expected = []
 
     class Check(Hook):
@@ -160,16 +164,17 @@ def test_values_are_those_of_the_batch_after_the_step(make_runner):
 
     runner = make_runner(options_of(3), hooks=[(Check(), 'BELOW_NORMAL')])
     runner.train()
-    for line, values in zip(training_lines(runner), expected):
+    assert len(checks(runner)) == len(expected) == 3
+    for line, values in zip(checks(runner).values(), expected):
         assert {name: line[name] for name in values} == values
     assert runner.message_hub.get_info('monitoring_seconds')['health'] > 0
 
 
-def test_file_holds_the_latest_check(make_runner):
+def test_file_holds_the_latest_check(make_runner, checks):
     runner = make_runner(options_of(5, interval=2))
     runner.train()
     content = health_file(runner)
-    line = training_lines(runner)[3]
+    line = checks(runner)[4]
     assert content['iteration'] == 4
     assert content['values'] == {name: line[name] for name in HEALTH_KEYS}
     # The checks of iterations 2 and 4 count; patience wants three.
@@ -243,11 +248,13 @@ def test_resumed_run_takes_up_what_was_found(make_runner, collapse_from,
 
 
 @pytest.mark.parametrize('max_norm', [0.05, 1e6])
-def test_clipped_gradients_of_the_parts_add_up(make_runner, max_norm):
+def test_clipped_gradients_of_the_parts_add_up(make_runner, logged,
+                                               max_norm):
     options = {**options_of(3), 'optim_wrapper.clip_grad.max_norm': max_norm}
     runner = make_runner(options)
     runner.train()
-    parts = [history(runner, f'gradient_{part}') for part in PARTS]
+    parts = [logged(runner, f'health/gradient_{part}').values()
+             for part in PARTS]
     totals = history(runner, 'grad_norm')
     assert len(totals) == 3 and min(totals) > 0.1
     for total, *norms in zip(totals, *parts):
@@ -256,14 +263,14 @@ def test_clipped_gradients_of_the_parts_add_up(make_runner, max_norm):
             min(total, max_norm), rel=1e-4)
 
 
-def test_other_ranks_do_nothing(make_runner, monkeypatch):
+def test_other_ranks_do_nothing(make_runner, logged, monkeypatch):
     monkeypatch.setattr(feature_health_hook, 'is_main_process',
                         lambda: False)
     runner = make_runner(options_of(1))
     runner.train()
     assert not (Path(runner.work_dir) / 'health.json').exists()
-    found = {name.split('/')[1] for name in runner.message_hub.log_scalars}
-    assert not found & (HEALTH_KEYS | STEP_KEYS)
+    for name in HEALTH_KEYS | STEP_KEYS:
+        assert not logged(runner, f'health/{name}')
 
 
 @pytest.mark.parametrize('name, value', [('interval', 0), ('patience', 0),

@@ -1,4 +1,3 @@
-import json
 import logging
 import os
 from pathlib import Path
@@ -26,14 +25,18 @@ def clock(monkeypatch):
 def runner(caplog):
     """As much of a Runner as the hook uses."""
     caplog.set_level(logging.INFO)
+    written = []
     return SimpleNamespace(
         iter=0,
+        written=written,
+        visualizer=SimpleNamespace(
+            add_scalars=lambda values, step: written.append((step, values))),
         message_hub=MessageHub.get_instance('cost'),
         logger=logging.getLogger('cost'))
 
 
-def logged(runner, name):
-    return runner.message_hub.get_scalar(f'train/{name}').data[0].tolist()
+def values_of(runner, name):
+    return [values[f'monitoring/{name}'] for _, values in runner.written]
 
 
 def step(hook, runner, clock, seconds, **spent):
@@ -67,7 +70,7 @@ def test_share_and_last_line_worked_by_hand(runner, clock, caplog):
     step(hook, runner, clock, 10, health=4.0)  # 6 of 20 s
     step(hook, runner, clock, 10)
     step(hook, runner, clock, 10, health=1.0, pictures=1.0)  # 8 of 40 s
-    assert logged(runner, 'monitoring_share') == pytest.approx(
+    assert values_of(runner, 'share') == pytest.approx(
         [0.2, 0.3, 0.2])
     hook.after_train(runner)
     assert caplog.messages == [
@@ -81,7 +84,7 @@ def test_nothing_was_watched(runner, clock, caplog):
     hook.before_run(runner)
     hook.before_train(runner)
     step(hook, runner, clock, 8)
-    assert logged(runner, 'monitoring_share') == [0.0]
+    assert values_of(runner, 'share') == [0.0]
     hook.after_train(runner)
     assert caplog.messages == [
         'Watching took 0.0 s (nothing), 0.0% more than the 8.0 s of the '
@@ -97,7 +100,7 @@ def test_values_appear_at_their_interval(runner, clock):
     for iteration in (0, 1, 48, 49, 50, 99):
         runner.iter = iteration
         step(hook, runner, clock, 1)
-        counts[iteration] = len(logged(runner, 'monitoring_share'))
+        counts[iteration] = len(values_of(runner, 'share'))
     assert counts == {0: 1, 1: 1, 48: 1, 49: 2, 50: 2, 99: 3}
 
 
@@ -109,7 +112,7 @@ def test_resumed_run_counts_its_own_seconds(runner, clock, caplog):
     runner.iter = 30
     hook.before_train(runner)
     step(hook, runner, clock, 10, health=1.0, probe=1.0)
-    assert logged(runner, 'monitoring_share') == pytest.approx([0.2])
+    assert values_of(runner, 'share') == pytest.approx([0.2])
     hook.after_train(runner)
     assert 'Watching took 2.0 s (health 1.0 s, pictures 0.0 s, probe 1.0 s)' \
         in caplog.text
@@ -120,7 +123,7 @@ def test_memory_is_that_of_this_process(runner, clock):
     hook.before_run(runner)
     hook.before_train(runner)
     step(hook, runner, clock, 1)
-    value, = logged(runner, 'peak_host_memory')
+    value, = values_of(runner, 'peak_host_memory')
     page = os.sysconf('SC_PAGE_SIZE')
     resident = int(Path('/proc/self/statm').read_text().split()[1]) * page
     installed = os.sysconf('SC_PHYS_PAGES') * page
@@ -136,7 +139,7 @@ class Spend(Hook):
             note_monitoring_seconds(runner.message_hub, 'pictures', 1000.0)
 
 
-def test_real_run_and_its_resume(make_runner):
+def test_real_run_and_its_resume(make_runner, logged):
     options = {
         'train_cfg.max_iters': 2,
         'default_hooks.checkpoint.interval': 2,
@@ -145,17 +148,16 @@ def test_real_run_and_its_resume(make_runner):
     }
     runner = make_runner(options, hooks=[(Spend(), 'NORMAL')])
     runner.train()
-    assert logged(runner, 'monitoring_share')[-1] > 1
-    line = json.loads((Path(runner._log_dir) / 'vis_data' /
-                       'scalars.json').read_text().splitlines()[-1])
-    assert {'monitoring_share', 'peak_host_memory'} <= line.keys()
+    shares = logged(runner, 'monitoring/share')
+    assert shares[2] > 1
+    assert logged(runner, 'monitoring/peak_host_memory').keys() == {1, 2}
 
     resumed = make_runner(
         {**options, 'train_cfg.max_iters': 4, 'resume': True})
     resumed.train()
-    shares = logged(resumed, 'monitoring_share')
-    assert len(shares) == 4
-    assert shares[1] > 1 and 0 < shares[2] < 1 and 0 < shares[3] < 1
+    shares = logged(resumed, 'monitoring/share')
+    assert shares.keys() == {3, 4}
+    assert 0 < shares[3] < 1 and 0 < shares[4] < 1
     text = next(Path(resumed._log_dir).glob('*.log')).read_text()
     assert text.count('Watching took') == 1
     # The sums themselves go on.

@@ -78,7 +78,7 @@ def test_change_that_would_end_before_it_begins_is_refused(
     assert runner.iter == 0
 
 
-def test_model_follows_the_schedule_in_a_real_run(make_runner):
+def test_model_follows_the_schedule_in_a_real_run(make_runner, logged):
     seen = []
 
     class Watch(Hook):
@@ -94,7 +94,7 @@ def test_model_follows_the_schedule_in_a_real_run(make_runner):
     }, hooks=[(Watch(), 'LOWEST')])
     runner.train()
     assert seen == pytest.approx([1.0, 0.8, 0.6, 0.4])
-    logged = runner.message_hub.get_scalar('train/sigma').data[0]
-    assert logged.tolist() == pytest.approx(seen)
+    assert list(logged(runner, 'queries/sigma').values()) == pytest.approx(
+        seen)
     assert runner.model.random_queries.lowest_sigma.item() == pytest.approx(
         0.4)

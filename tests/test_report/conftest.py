@@ -80,6 +80,20 @@ def training_line(step, **values):
     return line
 
 
+def grouped_lines(line):
+    """What is written in place of such a line after release 0.1.0."""
+    groups = dict(momentum='ema/momentum', sigma='queries/sigma',
+                  monitoring_share='monitoring/share',
+                  peak_host_memory='monitoring/peak_host_memory')
+    lines = [{}, {}]
+    for key, value in line.items():
+        is_health = key in HEALTH_KEYS or key.startswith(
+            ('gradient_', 'update_ratio_'))
+        lines[is_health][groups.get(key, f'health/{key}')
+                         if is_health else key] = value
+    return [{**lines[True], 'step': line['step']}, lines[False]]
+
+
 def probe_line(step, linear, knn):
     """A line of a probe whose start was 15.25 and 12.5."""
     line = {
@@ -113,7 +127,10 @@ def write_picture(folder, step, colour, name='pretraining'):
 
 @pytest.fixture(scope='session')
 def resumed_work_dir(tmp_path_factory):
-    """A run that was killed after iteration 60 and resumed from 40."""
+    """A run of release 0.1.0 that was killed after iteration 60.
+
+    It was resumed from 40 with a later release.
+    """
     work_dir = tmp_path_factory.mktemp('work') / 'killed & resumed'
     first = write_session(
         work_dir,
@@ -126,7 +143,7 @@ def resumed_work_dir(tmp_path_factory):
         ],
         ending='{"loss": 1.2, "st')
     second = write_session(work_dir, '20261121_121032', [
-        training_line(60, loss=float('nan'), time=0.5),
+        *grouped_lines(training_line(60, loss=float('nan'), time=0.5)),
         probe_line(60, 21.5, 13.0)
     ])
     (second / 'vis_data' / 'config.py').write_text(CONFIG)

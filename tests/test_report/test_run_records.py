@@ -17,6 +17,12 @@ def test_resumed_run_is_merged(run):
     assert list(run.pictures['pretraining']) == [20, 60]
 
 
+def test_values_have_one_name_whichever_release_wrote_them(run):
+    assert run.training[40].keys() == run.training[60].keys()
+    assert run.training[60]['monitoring_share'] == 0.5
+    assert not any('/' in key for key in run.training[60])
+
+
 def test_torn_line_is_left_out_and_counted(run):
     assert run.num_unreadable == 1
 

@@ -1,4 +1,10 @@
+from .grouped_constructor import GroupedOptimWrapperConstructor
+from .loss_log_processor import LossLogProcessor
+from .older_checkpoint import adapt_older_checkpoint
 from .pass_based_train_loop import PassBasedTrainLoop
 from .resolve_config import resolve_config
 
-__all__ = ['PassBasedTrainLoop', 'resolve_config']
+__all__ = [
+    'GroupedOptimWrapperConstructor', 'LossLogProcessor',
+    'PassBasedTrainLoop', 'adapt_older_checkpoint', 'resolve_config'
+]

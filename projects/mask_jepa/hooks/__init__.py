@@ -10,11 +10,12 @@ from .plain_message_hub_hook import PlainMessageHubHook
 from .pretrain_visualization_hook import PretrainVisualizationHook
 from .query_noise_hook import QueryNoiseHook
 from .rank_consistency_hook import RankConsistencyHook
+from .run_summary_hook import RunSummaryHook
 
 __all__ = [
     'AtomicCheckpointHook', 'EMATargetHook', 'ExactResumeHook', 'ExportHook',
     'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
     'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook',
-    'require_one_target_hook'
+    'RunSummaryHook', 'require_one_target_hook'
 ]

@@ -7,7 +7,7 @@ from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..utils import ATOMIC_LOCAL
+from ..utils import ATOMIC_LOCAL, left_out_of_log
 
 
 @HOOKS.register_module()
@@ -37,13 +37,12 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Check that every checkpoint falls on a step of the optimiser.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             ValueError: If accumulated gradients would be lost on resuming.
         """
-        super().before_train(runner)
+        # mmengine warns of what itself still uses.
+        with left_out_of_log('"FileClient" will', '"HardDiskBackend" is'):
+            super().before_train(runner)
         accumulated = runner.optim_wrapper._accumulative_counts
         intervals = {'default_hooks.checkpoint.interval': self.interval}
         if self.save_best and runner.val_loop is not None:

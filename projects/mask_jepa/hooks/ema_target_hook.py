@@ -7,6 +7,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
+from .log_scalars import is_logged, log_scalars
 
 
 @HOOKS.register_module()
@@ -74,22 +75,14 @@ class EMATargetHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Update the target if the optimiser has stepped.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
-        if not runner.optim_wrapper.should_update():
-            return
+        """Update the target if the optimiser has stepped."""
         accumulated = runner.optim_wrapper._accumulative_counts
         momentum = self.momentum(runner.iter // accumulated,
                                  math.ceil(runner.max_iters / accumulated))
-        model = unwrap(runner.model)
-        model.update_target(momentum)
-        runner.message_hub.update_scalar('train/momentum', momentum)
+        if runner.optim_wrapper.should_update():
+            unwrap(runner.model).update_target(momentum)
+        if is_logged(runner):
+            log_scalars(runner, 'ema', dict(momentum=momentum))
 
 
 def require_one_target_hook(runner: Runner) -> None:

@@ -30,7 +30,6 @@ class ExactResumeHook(Hook):
         and all checkpoints of a run are tested with the same noise.
 
         Args:
-            runner (Runner): The runner of the process.
             checkpoint (dict): What was loaded from the file; changed in
                 place.
         """
@@ -43,9 +42,6 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Start the data at the iteration that was resumed.
-
-        Args:
-            runner (Runner): The runner of the training process.
 
         Raises:
             TypeError: If the loop or the sampler cannot do that.
@@ -72,11 +68,5 @@ class ExactResumeHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Seed dropout and its like for this iteration.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        """Seed dropout and its like for this iteration."""
         torch.manual_seed(mix_seed(runner.seed, get_rank(), runner.iter))

@@ -32,11 +32,7 @@ class ExportHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Write both files.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Write both files."""
         model = unwrap(runner.model)
         for library in TARGET_LIBRARIES:
             export = export_weights(model.state_dict(), library, self.branch)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ..evaluation.health_check import check_health
 from ..evaluation.health_record import HealthRecord
 from ..utils import ATOMIC_LOCAL, note_monitoring_seconds, unwrap
+from .log_scalars import log_scalars
 from .step_watch import StepWatch
 
 STATE = 'health'
@@ -25,7 +26,7 @@ class FeatureHealthHook(Hook):
     A JEPA loss can fall because the features become trivial. At each check
     this hook measures what the loss does not show, on the batch that was just
     trained on (:func:`check_health`), and how large gradients and updates are
-    (:class:`StepWatch`), and logs it beside the losses. It warns once of each
+    (:class:`StepWatch`), and logs it as ``health/...``. It warns once of each
     rule of :func:`health_rules` that holds ``patience`` checks in a row, and
     at the end gives a verdict: 'healthy', 'partial collapse' or 'collapsed'.
     The latest state is in ``health.json`` of the work directory.
@@ -63,18 +64,14 @@ class FeatureHealthHook(Hook):
         self.begin_share = begin_share
 
     def before_train(self, runner: Runner) -> None:
-        """Take up what an interrupted run had found.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Take up what an interrupted run had found."""
         adapter = unwrap(runner.model).adapter
         self.record = HealthRecord(
             adapter.channels, len(adapter.learned_queries), self.patience,
             runner.message_hub.runtime_info.get(STATE))
 
         def report(values: Dict[str, float], seconds: float) -> None:
-            self._log(runner, values)
+            log_scalars(runner, 'health', values)
             note_monitoring_seconds(runner.message_hub, 'health', seconds)
 
         self.step_watch = StepWatch(
@@ -84,13 +81,7 @@ class FeatureHealthHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Watch the optimiser's step, if a check is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        """Watch the optimiser's step, if a check is due."""
         if self._is_due(runner):
             self.step_watch.look_at_next_step()
 
@@ -99,21 +90,14 @@ class FeatureHealthHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Check, if it is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Check, if it is due."""
         if not self._is_due(runner):
             return
         begin = time.perf_counter()
         model = unwrap(runner.model)
         image = model.data_preprocessor(data_batch)['inputs']
         values = check_health(model, image)
-        self._log(runner, values)
+        log_scalars(runner, 'health', values)
         counts = runner.iter >= self.begin_share * runner.max_iters
         for rule in self.record.add(values, counts):
             runner.logger.warning(
@@ -130,11 +114,7 @@ class FeatureHealthHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Give the verdict.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Give the verdict."""
         verdict, reason = self.record.verdict()
         runner.logger.info(f'Health of the features: {verdict} ({reason}).')
 
@@ -143,7 +123,3 @@ class FeatureHealthHook(Hook):
         return is_main_process() and (
             runner.iter == 0 or self.every_n_train_iters(
                 runner, self.interval))
-
-    def _log(self, runner: Runner, values: Dict[str, float]) -> None:
-        for name, value in values.items():
-            runner.message_hub.update_scalar(f'train/{name}', value)

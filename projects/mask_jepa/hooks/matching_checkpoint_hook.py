@@ -2,27 +2,26 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..engine import adapt_older_checkpoint
 from ..utils import unwrap
 
 
 @HOOKS.register_module()
 class MatchingCheckpointHook(Hook):
-    """Refuse a checkpoint of another architecture.
+    """Refuse a checkpoint of another network, take one of an older release.
 
     mmengine loads what fits and only warns of the rest, so that a run could
     start from noise unnoticed. The class predictor may differ: pretraining
-    has classes of its own, or none.
+    has classes of its own, or none. What a training that goes on needs beside
+    weights is adapted by :func:`adapt_older_checkpoint`.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes before anything is loaded.
 
-        Args:
-            runner (Runner): The runner of the process.
-            checkpoint (dict): What was loaded from the file.
-
         Raises:
-            ValueError: If the file holds no weights of this network.
+            ValueError: If the file holds no weights of this network, or,
+                in a resumed run, the optimiser of another one.
         """
         model = unwrap(runner.model)
         own = model.state_dict()
@@ -46,3 +45,6 @@ class MatchingCheckpointHook(Hook):
                 f'have another shape, {wrong[0]} for example. Give a '
                 'checkpoint of this network, or the config that the '
                 'checkpoint was trained with.')
+        if runner._resume:
+            adapt_older_checkpoint(checkpoint, model,
+                                   runner.optim_wrapper.optimizer)

@@ -8,14 +8,16 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import monitoring_seconds
+from .log_scalars import log_scalars
 
 
 @HOOKS.register_module()
 class MonitoringCostHook(Hook):
     """Say what watching the training costs, in the same run.
 
-    Logs ``monitoring_share``, the share of the wall time so far that went
-    into health checks, pictures and probes, and ``peak_host_memory`` in MB.
+    Logs ``monitoring/share``, the share of the wall time so far that went
+    into health checks, pictures and probes, and
+    ``monitoring/peak_host_memory`` in MB.
 
     Args:
         interval (int): Iterations between two values. Defaults to 50.
@@ -28,19 +30,11 @@ class MonitoringCostHook(Hook):
         self.interval = interval
 
     def before_run(self, runner: Runner) -> None:
-        """Start the clock.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Start the clock."""
         self._begin = time.perf_counter()
 
     def before_train(self, runner: Runner) -> None:
-        """Leave out what an interrupted run had spent.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Leave out what an interrupted run had spent."""
         self._spent_before = {}
         if runner.iter > 0:
             self._spent_before = monitoring_seconds(runner.message_hub)
@@ -50,14 +44,7 @@ class MonitoringCostHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Log both values.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Log both values."""
         if runner.iter > 0 and not self.every_n_train_iters(
                 runner, self.interval):
             return
@@ -65,15 +52,11 @@ class MonitoringCostHook(Hook):
         share = sum(self._spent(runner).values()) / elapsed
         # Linux counts in units of 1024 bytes.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        runner.message_hub.update_scalar('train/monitoring_share', share)
-        runner.message_hub.update_scalar('train/peak_host_memory', peak)
+        log_scalars(runner, 'monitoring',
+                    dict(share=share, peak_host_memory=peak))
 
     def after_train(self, runner: Runner) -> None:
-        """Sum up.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Sum up."""
         elapsed = time.perf_counter() - self._begin
         spent = self._spent(runner)
         watching = sum(spent.values())

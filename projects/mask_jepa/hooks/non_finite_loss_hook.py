@@ -30,11 +30,7 @@ class NonFiniteLossHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Watch what the model returns.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Watch what the model returns."""
         model = unwrap(runner.model)
 
         def check(module: nn.Module, inputs: tuple, outputs: Any) -> None:
@@ -44,24 +40,14 @@ class NonFiniteLossHook(Hook):
         self._handle = model.register_forward_hook(check)
 
     def after_train(self, runner: Runner) -> None:
-        """Stop watching.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Stop watching."""
         self._handle.remove()
 
     def before_train_iter(self,
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Remember the names of the batch's images.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        """Remember the names of the batch's images."""
         self._images = [
             sample.metainfo.get('img_path')
             for sample in data_batch['data_samples']

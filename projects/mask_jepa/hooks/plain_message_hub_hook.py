@@ -30,7 +30,6 @@ class PlainMessageHubHook(Hook):
         """Make message hub and meta plain.
 
         Args:
-            runner (Runner): The runner of the training process.
             checkpoint (dict): What will be saved; changed in place.
         """
         for key in ('message_hub', 'meta'):
@@ -40,7 +39,6 @@ class PlainMessageHubHook(Hook):
         """Rebuild the history buffers.
 
         Args:
-            runner (Runner): The runner of the training process.
             checkpoint (dict): What was loaded; changed in place.
         """
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})

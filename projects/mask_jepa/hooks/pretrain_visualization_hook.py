@@ -67,9 +67,6 @@ class PretrainVisualizationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Load the images, and draw the untrained model.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             ValueError: If there is no image to draw.
         """
@@ -83,14 +80,7 @@ class PretrainVisualizationHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Draw at each interval and at the end.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The logged values.
-        """
+        """Draw at each interval and at the end."""
         if (self.every_n_train_iters(runner, self.interval)
                 or self.is_last_train_iter(runner)):
             self._draw(runner, runner.iter + 1)

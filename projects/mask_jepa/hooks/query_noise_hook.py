@@ -7,6 +7,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
+from .log_scalars import is_logged, log_scalars
 
 
 @HOOKS.register_module()
@@ -91,9 +92,6 @@ class QueryNoiseHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look whether the change ends after it begins.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             ValueError: If it does not, in a training of this length.
         """
@@ -108,14 +106,9 @@ class QueryNoiseHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        r"""Set :math:`\sigma` for this iteration.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        r"""Set :math:`\sigma` for this iteration."""
         model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)
         model.random_queries.set_sigma(sigma)
-        runner.message_hub.update_scalar('train/sigma', sigma)
+        if is_logged(runner):
+            log_scalars(runner, 'queries', dict(sigma=sigma))

@@ -21,9 +21,6 @@ class RankConsistencyHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Compare parameters and common statistics bit for bit.
 
-        Args:
-            runner (Runner): The runner of the training process.
-
         Raises:
             RuntimeError: If a rank differs from rank 0.
         """

@@ -51,8 +51,9 @@ TRAINING_GROUPS = (
                r'gradient_(\w+)|grad_norm', 'log'),
     ChartGroup('Update ratios', 'Size of a step against the size of the '
                'weights; logarithmic.', r'update_ratio_(\w+)', 'log'),
-    ChartGroup('Learning rate', 'Of the first parameter group (lr), and '
-               'before multipliers (base_lr).', r'((?:base_)?lr)'),
+    ChartGroup('Learning rate', 'Of the first parameter group (lr), which '
+               'after release 0.1.0 is that before multipliers (base_lr).',
+               r'((?:base_)?lr)'),
     ChartGroup('Query noise', 'Share of noise in the random queries, sigma.',
                r'(sigma)'),
     ChartGroup('Momentum of the target', '1 means that the target stands '

@@ -1,11 +1,14 @@
 import json
 import os.path as osp
+import re
 from glob import escape, glob
 from typing import Dict, List, NamedTuple, Optional, TypeVar
 
 from .run_files import (Environment, Health, RunConfig, find_pictures,
                         read_environment, read_health, read_run_config)
 
+# Names as TensorBoard groups them; up to release 0.1.0 they had no group.
+GROUP = re.compile(r'^(health|ema|queries|monitoring)/')
 Row = Dict[str, float]
 Record = TypeVar('Record')
 
@@ -122,15 +125,27 @@ def read_scalars(path: str) -> Scalars:
     with open(path, encoding='utf-8', errors='replace') as file:
         for line in filter(str.strip, file):
             try:
-                row = json.loads(line)
+                row = without_groups(json.loads(line))
                 step = int(row['step'])
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError):
                 num_unreadable += 1
                 continue
             is_training = 'iter' in row or not any('/' in key for key in row)
             rows = scalars.training if is_training else scalars.validation
             rows.setdefault(step, {}).update(row)
     return scalars._replace(num_unreadable=num_unreadable)
+
+
+def without_groups(row: Row) -> Row:
+    """Name values as release 0.1.0 did, whichever release wrote them.
+
+    Only names of validation results have a slash then.
+    """
+    renamed = {'monitoring/share': 'monitoring_share'}
+    return {
+        renamed.get(key) or GROUP.sub('', key): value
+        for key, value in row.items()
+    }
 
 
 def merge_sessions(

@@ -1,15 +1,15 @@
 from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
 from .configs import load_config, load_model_config, stock_tool
 from .model import evaluating, unwrap
-from .runner import (leave_process_group, monitoring_seconds,
+from .runner import (leave_process_group, left_out_of_log, monitoring_seconds,
                      note_monitoring_seconds, prepare_cpu_distributed,
                      quiet_log)
 from .sampling import evenly_spread, fixed_seed, global_seed, mix_seed
 
 __all__ = [
     'ATOMIC_LOCAL', 'AtomicLocalBackend', 'evaluating', 'evenly_spread',
-    'fixed_seed', 'global_seed', 'leave_process_group', 'load_config',
-    'load_model_config', 'mix_seed', 'monitoring_seconds',
+    'fixed_seed', 'global_seed', 'leave_process_group', 'left_out_of_log',
+    'load_config', 'load_model_config', 'mix_seed', 'monitoring_seconds',
     'note_monitoring_seconds', 'prepare_cpu_distributed', 'quiet_log',
     'stock_tool', 'unwrap'
 ]

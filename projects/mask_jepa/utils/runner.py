@@ -47,6 +47,21 @@ def quiet_log() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def left_out_of_log(*texts: str) -> Iterator[None]:
+    """Keep lines with any of these texts out of mmengine's log for a block."""
+
+    def stays(record: logging.LogRecord) -> bool:
+        return not any(text in record.getMessage() for text in texts)
+
+    logger = MMLogger.get_current_instance()
+    logger.addFilter(stays)
+    try:
+        yield
+    finally:
+        logger.removeFilter(stays)
+
+
 def prepare_cpu_distributed(cfg: Config) -> None:
     """Let mmengine's Runner train in several processes without a GPU.
 

@@ -1,0 +1,114 @@
+from typing import Dict, List, Optional
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+from torch.optim import Optimizer
+
+from ..utils import left_out_of_log
+
+# Already in the values that they multiply.
+MULTIPLIERS = ('lr_mult', 'decay_mult')
+# What mmengine says of each single tensor.
+SAID_OF_TENSORS = ('paramwise_options -- ', 'its requires_grad=False')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Let tensors with equal options share one parameter group.
+
+    mmengine's constructor, whose arguments it takes, makes a group of each
+    tensor, logs a line for each option of each tensor, and warns of each
+    tensor without gradient: of the whole target. Here there are a few groups,
+    each with a ``name``, and one line in the log; the weights learn as they
+    would. Groups with the optimiser's own learning rate come first, since
+    mmengine logs that of the first group as ``lr``.
+    """
+
+    def __init__(self,
+                 optim_wrapper_cfg: dict,
+                 paramwise_cfg: Optional[dict] = None) -> None:
+        # Without any option, mmengine would also take tensors without
+        # gradient.
+        super().__init__(optim_wrapper_cfg, paramwise_cfg
+                         or dict(custom_keys={}))
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build optimiser and wrapper.
+
+        Args:
+            model (nn.Module): May be wrapped for distributed training.
+
+        Returns:
+            OptimWrapper: Of the config's type.
+        """
+        optim_wrapper = super().__call__(model)
+        # mmengine would log them as base_lr, but they are those of the first
+        # group, and --auto-scale-lr forgets them.
+        optim_wrapper.base_param_settings = None
+        print_log(summarize(optim_wrapper.optimizer), logger='current')
+        return optim_wrapper
+
+    def add_params(self,
+                   params: List[dict],
+                   module: nn.Module,
+                   prefix: str = '',
+                   **kwargs) -> None:
+        """Add the parameter groups of a module, which may be the whole model.
+
+        Args:
+            params (list[dict]): Groups so far; added to in place.
+            module (nn.Module): With parameters.
+            prefix (str): Name of the module; empty for the whole model.
+            **kwargs: As of mmengine.
+        """
+        if prefix:
+            super().add_params(params, module, prefix, **kwargs)
+            return
+        singles = []
+        with left_out_of_log(*SAID_OF_TENSORS):
+            super().add_params(singles, module, **kwargs)
+        params.extend(self._merge(singles))
+
+    def _merge(self, singles: List[dict]) -> List[dict]:
+        """Join groups with equal options."""
+        groups = {}
+        for single in singles:
+            options = dict(lr=self.base_lr, weight_decay=self.base_wd)
+            options.update(single)
+            tensors = options.pop('params')
+            options = {
+                key: value
+                for key, value in options.items()
+                if key not in MULTIPLIERS and value is not None
+            }
+            group = groups.setdefault(
+                repr(sorted(options.items())),
+                dict(options, name=self._name(options), params=[]))
+            group['params'] += tensors
+        return sorted(
+            groups.values(), key=lambda group: group.get('lr') != self.base_lr)
+
+    def _name(self, options: Dict) -> str:
+        """Tell groups apart, also after a schedule has changed them."""
+        bases = dict(lr=self.base_lr, weight_decay=self.base_wd)
+        values = {
+            key: f'x {value / bases[key]:g}' if bases.get(key) else value
+            for key, value in sorted(options.items())
+        }
+        return ', '.join(f'{key} {value}' for key, value in values.items())
+
+
+def summarize(optimizer: Optimizer) -> str:
+    """Say in one line what an optimiser trains."""
+    groups = optimizer.param_groups
+    parts = [
+        '{} ({:,} numbers) with lr {:g} and weight decay {:g}'.format(
+            len(group['params']),
+            sum(tensor.numel() for tensor in group['params']), group['lr'],
+            group.get('weight_decay', 0)) for group in groups
+    ]
+    total = sum(len(group['params']) for group in groups)
+    return (f'{type(optimizer).__name__} trains {total} tensors in '
+            f'{len(groups)} group(s): {"; ".join(parts)}.')

@@ -1,0 +1,104 @@
+from datetime import timedelta
+from typing import Optional
+
+from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
+
+from ..utils import unwrap
+from .step_watch import parameters_by_part
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Say at the start what is trained, on what, for how long, and where to.
+
+    After some iterations the estimated duration follows, without validations
+    and other pauses.
+
+    Args:
+        estimate_after (int): Iterations after which the duration is
+            estimated, from the second half of them. Defaults to 20.
+    """
+
+    # After all checks, before anything is drawn or saved.
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, estimate_after: int = 20) -> None:
+        self.estimate_after = estimate_after
+
+    def before_train(self, runner: Runner) -> None:
+        """Describe the run."""
+        self._start = runner.iter
+        for line in (network(runner), images(runner), length(runner),
+                     output(runner)):
+            runner.logger.info(line)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Estimate the duration."""
+        if runner.iter + 1 != self._start + self.estimate_after:
+            return
+        times = runner.message_hub.get_scalar('train/time')
+        seconds = times.mean(max(self.estimate_after // 2, 1))
+        left = runner.max_iters - runner.iter - 1
+        runner.logger.info(
+            f'At {seconds:.3g} s an iteration, all {runner.max_iters:,} take '
+            f'about {duration(seconds * runner.max_iters)} (h:mm:ss); '
+            f'{duration(seconds * left)} are left.')
+
+
+def network(runner: Runner) -> str:
+    """Name the network and count what is trained."""
+    model = unwrap(runner.model)
+    parts = {
+        name: sum(tensor.numel() for tensor in tensors) / 1e6
+        for name, tensors in parameters_by_part(model).items()
+    }
+    modules = [
+        type(getattr(model, name)).__name__
+        for name in ('backbone', 'panoptic_head') if hasattr(model, name)
+    ]
+    return (f'{type(model).__name__} trains {" and ".join(modules)}: '
+            f'{sum(parts.values()):.3g} M parameters (' +
+            ', '.join(f'{name.replace("_", " ")} {count:.3g} M'
+                      for name, count in parts.items()) + ').')
+
+
+def images(runner: Runner) -> str:
+    """Say how many images there are, and where they come from."""
+    dataset = runner.train_dataloader.dataset
+    sources = getattr(dataset, 'sources', None)
+    origin = f', from {", ".join(map(str, sources))}' if sources else ''
+    return f'Images: {len(dataset):,}{origin}.'
+
+
+def length(runner: Runner) -> str:
+    """Say how long the training is."""
+    loader = runner.train_dataloader
+    on_each = loader.batch_sampler.batch_size
+    processes = get_world_size()
+    accumulated = runner.optim_wrapper._accumulative_counts
+    passes = runner.max_iters * on_each * processes / len(loader.dataset)
+    begin = f', from iteration {runner.iter:,} on' if runner.iter else ''
+    return (f'Length: {runner.max_iters:,} iterations{begin}; '
+            f'{on_each * processes * accumulated} images a step of the '
+            f'optimiser ({on_each} x {processes} process(es) x {accumulated} '
+            f'iteration(s)); {passes:.3g} passes over the images.')
+
+
+def output(runner: Runner) -> str:
+    """Say where the run writes to."""
+    return (f'Output: {runner.work_dir} (checkpoints, verdict, exported '
+            f'weights) and its folder {runner.timestamp} (log, values, '
+            'pictures).')
+
+
+def duration(seconds: float) -> timedelta:
+    """Round to whole seconds."""
+    return timedelta(seconds=round(seconds))
