@@ -2,6 +2,7 @@
 import copy
 import gc
 import itertools
+import json
 import logging
 import os
 import sys
@@ -237,3 +238,15 @@ def make_runner(tiny_config, image_folder, tmp_path):
 
     yield make
     stop_workers()
+
+
+@pytest.fixture
+def logged():
+    """Read the values of a name in scalars.json, by iteration."""
+
+    def read(runner, name):
+        path = Path(runner._log_dir) / 'vis_data' / 'scalars.json'
+        lines = map(json.loads, path.read_text().splitlines())
+        return {line['step']: line[name] for line in lines if name in line}
+
+    return read

@@ -14,8 +14,8 @@ HOOKS = [
     'EMATargetHook', 'QueryNoiseHook', 'FeatureHealthHook',
     'MonitoringCostHook', 'NonFiniteLossHook', 'ExactResumeHook',
     'MatchingCheckpointHook', 'RankConsistencyHook', 'ExportHook',
-    'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook', 'PretrainVisualizationHook',
-    'AtomicCheckpointHook', 'PlainMessageHubHook'
+    'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook',
+    'PretrainVisualizationHook', 'AtomicCheckpointHook', 'PlainMessageHubHook'
 ]
 
 

@@ -20,10 +20,26 @@ def test_hook_that_is_none_goes():
 
 
 def test_test_images_are_cropped_as_those_for_training():
-    config = make(test_dataloader=dict(dataset=dict(type='Y')))
+    images = dict(type='UnlabeledImageDataset')
+    config = make(test_dataloader=dict(dataset=images))
     resolve_config(config)
     assert config.test_dataloader.dataset.crop_size == 96
-    own = make(test_dataloader=dict(dataset=dict(crop_size=32)))
+    own = make(test_dataloader=dict(dataset=dict(images, crop_size=32)))
     resolve_config(own)
     assert own.test_dataloader.dataset.crop_size == 32
     resolve_config(make(test_dataloader=None))
+
+
+def test_crop_is_found_within_other_datasets():
+    parts = [dict(type='X', dataset=dict(crop_size=96))]
+    config = make(
+        train_dataloader=dict(dataset=dict(type='Y', datasets=parts)),
+        test_dataloader=dict(dataset=dict(type='UnlabeledImageDataset')))
+    resolve_config(config)
+    assert config.test_dataloader.dataset.crop_size == 96
+
+
+def test_images_of_other_kinds_keep_their_arguments():
+    config = make(test_dataloader=dict(dataset=dict(type='CocoDataset')))
+    resolve_config(config)
+    assert config.test_dataloader.dataset == dict(type='CocoDataset')

@@ -2,9 +2,10 @@ from .grouped_constructor import GroupedOptimWrapperConstructor
 from .loss_log_processor import LossLogProcessor
 from .older_checkpoint import adapt_older_checkpoint
 from .pass_based_train_loop import PassBasedTrainLoop
-from .resolve_config import resolve_config
+from .resolve_config import cropped_as_training, resolve_config
 
 __all__ = [
     'GroupedOptimWrapperConstructor', 'LossLogProcessor',
-    'PassBasedTrainLoop', 'adapt_older_checkpoint', 'resolve_config'
+    'PassBasedTrainLoop', 'adapt_older_checkpoint', 'cropped_as_training',
+    'resolve_config'
 ]

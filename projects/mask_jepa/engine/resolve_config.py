@@ -1,3 +1,5 @@
+from typing import Optional
+
 from mmengine.config import Config
 
 # Those that mmengine's Runner has by itself, and drops where they are None.
@@ -18,7 +20,32 @@ def resolve_config(cfg: Config) -> None:
     for name, hook in list(cfg.default_hooks.items()):
         if hook is None and name not in RUNNER_HOOKS:
             cfg.default_hooks.pop(name)
-    crop_size = cfg.train_dataloader.dataset.get('crop_size')
-    test_dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    if test_dataset and crop_size:
-        test_dataset.setdefault('crop_size', crop_size)
+    test_dataloader = cfg.get('test_dataloader')
+    if test_dataloader:
+        test_dataloader.dataset = cropped_as_training(test_dataloader.dataset,
+                                                      cfg)
+
+
+def cropped_as_training(dataset: dict, cfg: Config) -> dict:
+    """Crop images as those for training, unless they have a size of their own.
+
+    Args:
+        dataset (dict): Config of any dataset.
+        cfg (Config): That of the pretraining.
+
+    Returns:
+        dict: With ``crop_size``, if it is an UnlabeledImageDataset.
+    """
+    if dataset['type'].split('.')[-1] != 'UnlabeledImageDataset':
+        return dataset
+    crop_size = find_crop_size(cfg.train_dataloader.dataset)
+    return {'crop_size': crop_size, **dataset}
+
+
+def find_crop_size(dataset: dict) -> Optional[int]:
+    """Find the crop of a dataset, or of one within (ConcatDataset, say)."""
+    parts = [dataset.get('dataset') or {}, *dataset.get('datasets', [])]
+    sizes = [dataset.get('crop_size')] + [
+        find_crop_size(part) for part in parts if part
+    ]
+    return next(filter(None, sizes), None)

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
+from ..engine import cropped_as_training
 from ..models.step_random import first_step
 from ..utils import note_monitoring_seconds, unwrap
 from ..visualization import MAX_CLUSTERS, draw_pretraining, fixed_batch
@@ -87,11 +88,8 @@ class PretrainVisualizationHook(Hook):
 
     def _load(self, runner: Runner) -> dict:
         """Load the images: own ones, else those for testing or training."""
-        train = runner.cfg.train_dataloader.dataset
         test = (runner.cfg.get('test_dataloader') or {}).get('dataset') or {}
-        if test:
-            test = dict(dict(crop_size=train.get('crop_size')), **test)
-        train_root = train.get('data_root')
+        train_root = runner.cfg.train_dataloader.dataset.get('data_root')
         configs = {
             'test_dataloader.dataset': test,
             # Without the random crops of the training.
@@ -101,7 +99,8 @@ class PretrainVisualizationHook(Hook):
         if self.dataset is not None:
             configs = {'default_hooks.visualization.dataset': self.dataset}
         for key, config in configs.items():
-            dataset = find_images(config)
+            dataset = config and find_images(
+                cropped_as_training(config, runner.cfg))
             if dataset:
                 runner.logger.info(f'The pictures show images of {key}.')
                 return fixed_batch(dataset, self.num_images)
