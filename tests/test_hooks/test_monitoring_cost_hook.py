@@ -44,7 +44,7 @@ def step(hook, runner, clock, seconds, **spent):
     clock.now += seconds
     for name, value in spent.items():
         note_monitoring_seconds(runner.message_hub, name, value)
-    hook.after_train_iter(runner, runner.iter)
+    hook.after_train_iter(runner)
     runner.iter += 1
 
 

@@ -1,9 +1,7 @@
 import math
-from typing import Optional
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
@@ -70,11 +68,7 @@ class EMATargetHook(Hook):
         span = self.end_momentum - self.begin_momentum
         return self.end_momentum - span * remaining
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         """Update the target if the optimiser has stepped."""
         accumulated = runner.optim_wrapper._accumulative_counts
         momentum = self.momentum(runner.iter // accumulated,

@@ -4,7 +4,6 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import mix_seed, unwrap
@@ -64,9 +63,6 @@ class ExactResumeHook(Hook):
         loop.dataloader_iterator = chain(
             repeat(None, runner.iter), iterator)
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Seed dropout and its like for this iteration."""
         torch.manual_seed(mix_seed(runner.seed, get_rank(), runner.iter))

@@ -77,10 +77,7 @@ class FeatureHealthHook(Hook):
         self.step_watch = StepWatch(
             unwrap(runner.model), runner.optim_wrapper.optimizer, report)
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Watch the optimiser's step, if a check is due."""
         if self._is_due(runner):
             self.step_watch.look_at_next_step()

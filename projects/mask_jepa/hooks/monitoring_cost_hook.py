@@ -1,10 +1,8 @@
 import resource
 import time
-from typing import Optional
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import monitoring_seconds
@@ -39,11 +37,7 @@ class MonitoringCostHook(Hook):
         if runner.iter > 0:
             self._spent_before = monitoring_seconds(runner.message_hub)
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         """Log both values."""
         if runner.iter > 0 and not self.every_n_train_iters(
                 runner, self.interval):

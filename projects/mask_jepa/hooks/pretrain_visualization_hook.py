@@ -7,7 +7,6 @@ from mmdet.registry import DATASETS, HOOKS
 from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..engine import cropped_as_training
@@ -76,11 +75,7 @@ class PretrainVisualizationHook(Hook):
             self._draw(runner, 0)
 
     @master_only
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         """Draw at each interval and at the end."""
         if (self.every_n_train_iters(runner, self.interval)
                 or self.is_last_train_iter(runner)):

@@ -3,7 +3,6 @@ from typing import Union
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
@@ -102,10 +101,7 @@ class QueryNoiseHook(Hook):
                 f'the end of the change, which is {end_iter:.0f} of '
                 f'{runner.max_iters} iterations: lower it, or set end_iter.')
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(self, runner: Runner, **kwargs) -> None:
         r"""Set :math:`\sigma` for this iteration."""
         model = unwrap(runner.model)
         sigma = self.sigma(runner.iter, runner.max_iters)

@@ -1,10 +1,8 @@
 from datetime import timedelta
-from typing import Optional
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..utils import unwrap
@@ -36,11 +34,7 @@ class RunSummaryHook(Hook):
                      output(runner)):
             runner.logger.info(line)
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         """Estimate the duration."""
         if runner.iter + 1 != self._start + self.estimate_after:
             return
