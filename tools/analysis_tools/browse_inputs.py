@@ -1,5 +1,4 @@
 """Draw the batches of a pretraining as the model will see them."""
-import argparse
 import os
 import os.path as osp
 import sys
@@ -19,8 +18,8 @@ from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
 from projects.mask_jepa.visualization import draw_inputs
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line, with the options of mmdet's browse_dataset."""
+def main() -> None:
+    """Draw, with the random numbers of one process on the CPU."""
     parser = make_parser(__doc__)
     parser.add_argument('config', help='pretraining config file path')
     parser.add_argument(
@@ -30,12 +29,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.num_batches < 1:
         parser.error('--num-batches must be at least 1.')
-    return args
-
-
-def main() -> None:
-    """Draw, with the random numbers of one process on the CPU."""
-    args = parse_args()
     with exit_on(FileNotFoundError, ValueError):
         cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)

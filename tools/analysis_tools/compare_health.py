@@ -1,5 +1,4 @@
 """Draw the health of several runs side by side, and print the verdicts."""
-import argparse
 import os.path as osp
 import sys
 
@@ -14,8 +13,8 @@ from projects.mask_jepa.utils import exit_on, make_parser
 from projects.mask_jepa.visualization import draw_health
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Compare."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'work_dirs', nargs='+', help='of runs of tools/train.py')
@@ -28,12 +27,6 @@ def parse_args() -> argparse.Namespace:
                      f'{len(args.work_dirs)} runs: give one for each.')
     if args.names and len(set(args.names)) < len(args.names):
         parser.error('a name stands twice: give each run its own.')
-    return args
-
-
-def main() -> None:
-    """Compare."""
-    args = parse_args()
     with exit_on(FileNotFoundError):
         runs = [read_run(work_dir) for work_dir in args.work_dirs]
     names = args.names or [run.name for run in runs]
@@ -46,11 +39,8 @@ def main() -> None:
             verdict, reason = run.health.verdict, run.health.reason
         table.add_row(name, verdict, reason)
     Console().print(table)
-    figure = draw_health({
-        name: run.training
-        for name, run in zip(names, runs)
-    })
-    figure.savefig(args.out, dpi=100)
+    training = {name: run.training for name, run in zip(names, runs)}
+    draw_health(training).savefig(args.out, dpi=100)
     print(f'Drew {len(runs)} runs to {args.out}.')
 
 

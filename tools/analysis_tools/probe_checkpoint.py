@@ -12,53 +12,14 @@ import sys
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import torch
-from mmengine.config import DictAction
 from mmengine.runner import set_random_seed
 from rich.console import Console
 from rich.table import Table
 
 from projects.mask_jepa.evaluation import (DenseProbe, build_probe_evaluator,
                                            build_probe_loaders, load_model)
-from projects.mask_jepa.utils import exit_on, load_config, make_parser
-
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = make_parser(__doc__)
-    parser.add_argument(
-        'config',
-        help='config of the checkpoint: of a pretraining, or of '
-        'mmdet or mmseg')
-    parser.add_argument(
-        'checkpoint', help='checkpoint file, or "none" for initial weights')
-    parser.add_argument(
-        '--data',
-        required=True,
-        help='mmseg config with the labelled images (train_dataloader, '
-        'val_dataloader, val_evaluator), such as '
-        'mmseg::_base_/datasets/ade20k.py; or a pretraining config with a '
-        'SegmentationProbe')
-    parser.add_argument('--data-root', help='where these images are')
-    parser.add_argument(
-        '--max-images',
-        type=int,
-        help='use at most so many images of each set, evenly spread')
-    parser.add_argument(
-        '--branch', choices=['online', 'target'], default='online')
-    parser.add_argument(
-        '--levels',
-        nargs='+',
-        default=['F_last', 'F_3', 'F_2', 'F_1', 'c4'],
-        help='c1 to c4 (backbone), F_1 to F_3 (memory), F_last')
-    parser.add_argument('--out', help='JSON file for the results')
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings of the data, in the form key=value')
-    return parser.parse_args()
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
+                                      make_parser)
 
 
 def read_data(args: argparse.Namespace) -> dict:
@@ -89,7 +50,37 @@ def read_data(args: argparse.Namespace) -> dict:
 
 def main() -> None:
     """Probe."""
-    args = parse_args()
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        'config',
+        help='config of the checkpoint: of a pretraining, or of '
+        'mmdet or mmseg')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or "none" for initial weights')
+    parser.add_argument(
+        '--data',
+        required=True,
+        help='mmseg config with the labelled images (train_dataloader, '
+        'val_dataloader, val_evaluator), such as '
+        'mmseg::_base_/datasets/ade20k.py; or a pretraining config with a '
+        'SegmentationProbe; --cfg-options change this config')
+    parser.add_argument('--data-root', help='where these images are')
+    parser.add_argument(
+        '--max-images',
+        type=int,
+        help='use at most so many images of each set, evenly spread')
+    parser.add_argument(
+        '--branch', choices=['online', 'target'], default='online')
+    parser.add_argument(
+        '--levels',
+        nargs='+',
+        default=['F_last', 'F_3', 'F_2', 'F_1', 'c4'],
+        help='c1 to c4 (backbone), F_1 to F_3 (memory), F_last')
+    parser.add_argument('--out', help='JSON file for the results')
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    args = parser.parse_args()
     checkpoint = None if args.checkpoint == 'none' else args.checkpoint
     set_random_seed(0)  # of initial weights
     with exit_on(FileNotFoundError, TypeError, ValueError):

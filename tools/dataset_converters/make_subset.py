@@ -19,7 +19,6 @@ counts all of its images, in the order of their ids, so instances and panoptic
 labels of the same images give the same subsets; the data sets of mmdet leave
 out images without objects later, and an experiment on them counts the rest.
 """
-import argparse
 import json
 import os.path as osp
 import re
@@ -206,8 +205,8 @@ def name_shares(num_images: int, shares: Sequence[str],
     return named
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Choose."""
     parser = make_parser(__doc__)
     parser.add_argument('source', metavar='SOURCE')
     parser.add_argument(
@@ -220,12 +219,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--balanced', action='store_true', help='prefer rare classes')
     parser.add_argument('--seed', type=int, default=0, help='of the choice')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Choose."""
-    args = parse_args()
+    args = parser.parse_args()
     with exit_on(FileNotFoundError, ValueError):
         require(args.seed >= 0, f'The seed {args.seed} must be 0 or more.')
         source = (
