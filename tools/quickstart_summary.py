@@ -2,6 +2,7 @@
 import json
 import os.path as osp
 from glob import glob
+from pathlib import Path
 from typing import Dict, List
 
 from mmcv import imread
@@ -14,7 +15,7 @@ from projects.mask_jepa.utils import evenly_spread
 from projects.mask_jepa.visualization import draw_sheet
 
 LOSSES = ('loss', 'loss_jepa', 'loss_reconstruction')
-HEADLINE_METRICS = dict(mmdet='coco/segm_mAP', mmseg='mIoU')
+HEADLINE_METRICS = dict(mmdet=['coco/segm_mAP'], mmseg=['mIoU'])
 
 
 def first_and_last(rows: Dict[int, Dict[str, float]],
@@ -88,8 +89,7 @@ def print_table(summary: Dict) -> None:
         kind, _, test = stage.partition('-')
         if kind == 'test':
             metrics = summary['metrics'][test]
-            names = [HEADLINE_METRICS[test]
-                     ] if test in HEADLINE_METRICS else list(metrics)
+            names = HEADLINE_METRICS.get(test, metrics)
             result = ', '.join(f'{name} {metrics[name]:.3f}' for name in names)
         table.add_row(stage, f'{seconds:.0f}', result)
     Console(width=100).print(table)
@@ -97,10 +97,8 @@ def print_table(summary: Dict) -> None:
 
 def draw_predictions(out: str, library: str, num_images: int = 6) -> None:
     """Put some pictures of a library's test tool on one sheet."""
-    folder = osp.join(out, f'test-{library}')
-    pictures = sorted(
-        path for path in glob(f'{folder}/**', recursive=True)
-        if path.endswith(('.jpg', '.png')))
+    folder = Path(out, f'test-{library}')
+    pictures = sorted([*folder.rglob('*.jpg'), *folder.rglob('*.png')])
     chosen = [
         imread(pictures[index], channel_order='rgb') / 255
         for index in evenly_spread(len(pictures), num_images)
