@@ -40,20 +40,12 @@ PICTURE_OPTIONS = dict(
 
 
 class Stage(NamedTuple):
-    """One command of the road.
+    """One command of the road."""
 
-    Attributes:
-        name (str): What it does; also names its log.
-        minutes (float): How long it takes on two CPU cores, for the ETA.
-        command (str): For the Python interpreter, quoted as for a shell.
-        trusts_own_files (bool): Whether it loads a checkpoint that the stage
-            before it has just written with a stock tool.
-    """
-
-    name: str
-    minutes: float
-    command: str
-    trusts_own_files: bool = False
+    name: str  # also of its log
+    minutes: float  # on two CPU cores, for the estimate
+    command: str  # for the Python interpreter, quoted as for a shell
+    trusts_own_files: bool = False  # of the stage before it
 
 
 def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
@@ -65,9 +57,7 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
     """
 
     def is_labelled(folder: str) -> bool:
-        return all(
-            osp.isdir(osp.join(folder, name))
-            for name in ('camvid', 'coco128'))
+        return osp.isdir(f'{folder}/camvid') and osp.isdir(f'{folder}/coco128')
 
     if wanted and not osp.isdir(wanted):
         raise SystemExit(f'There is no folder at {wanted}.')
@@ -123,11 +113,9 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
                 f'{train} {config} --work-dir {work_dir} '
                 f'--cfg-options {init}'),
             Stage(
-                f'test-{library}',
-                0.6, f'{test} {config} {work_dir}/last.pth '
+                f'test-{library}', 0.6, f'{test} {config} {work_dir}/last.pth '
                 f'--work-dir {OUT}/test-{library} --show-dir {pictures} '
-                f'--cfg-options {init} {option}',
-                trusts_own_files=True),
+                f'--cfg-options {init} {option}', True),
         ]
     images = shlex.quote(osp.join(data['labelled'], 'camvid/img_dir/val'))
     finetuned = FINETUNE_CONFIGS['mmseg']

@@ -38,14 +38,7 @@ def tested_metrics(work_dir: str) -> Dict[str, float]:
 
 def summarise(out: str, libraries: List[str], seconds: Dict[str, float],
               data: Dict) -> Dict:
-    """Collect what was measured, in plain types.
-
-    Args:
-        out (str): Folder of the quickstart.
-        libraries (list[str]): Where the fine-tuning took place.
-        seconds (dict[str, float]): Of each stage.
-        data (dict): Which images were used.
-    """
+    """Collect, in plain types, what the stages left in their folders."""
     pretraining = read_run(osp.join(out, 'pretrain'))
     losses = {
         'pretrain': {
