@@ -17,23 +17,23 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 import torch
 from mmdet.testing import demo_mm_inputs
-from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
+                                      make_parser)
+
 STOCK = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 NUM_CLASSES = 80
 
 
 class StepTimer:
-    """Takes training steps and notes how long each part lasts.
+    """Takes training steps and notes how long each part lasts, in seconds.
 
     Args:
-        model (nn.Module): A model of mmengine.
-        optim_wrapper (dict): Config of its optimiser.
         batch (dict): What a data loader would give.
         after_step (Callable, optional): What follows the optimiser.
     """
@@ -86,11 +86,7 @@ class StepTimer:
 
 
 def now() -> float:
-    """Read the clock when the device has finished.
-
-    Returns:
-        float: Seconds.
-    """
+    """Read the clock, in seconds, when the device has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -98,9 +94,7 @@ def now() -> float:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='pretraining config file path')
     parser.add_argument('--batch-size', type=int, default=2)
     parser.add_argument('--image-size', type=int, default=256)
@@ -111,29 +105,17 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=12544,
         help='points of the supervised mask losses; mmdet\'s default')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings, in the form key=value')
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
     return parser.parse_args()
 
 
 def build_timers(args: argparse.Namespace) -> Dict[str, StepTimer]:
-    """Build both models on the same device, with the same network.
-
-    Args:
-        args (Namespace): As returned by :func:`parse_args`.
-
-    Returns:
-        dict[str, StepTimer]: Of 'MaskJEPA' and 'supervised'.
-    """
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    """Build both models on the same device, with the same network."""
+    with exit_on(FileNotFoundError, ValueError):
+        cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     cfg.model.backbone.init_cfg = None  # Weights do not change the speed.
-    stock = Config.fromstring(f'_base_ = {STOCK!r}', file_format='.py')
+    stock = load_config(STOCK)
     supervised = stock.model
     supervised.backbone = cfg.model.backbone
     supervised.panoptic_head = cfg.model.panoptic_head

@@ -19,12 +19,12 @@ from projects.mask_jepa.export import (BACKBONE_ALONE, BRANCHES, FRAMEWORKS,
                                        left_out_reasons, load_checkpoint,
                                        load_pretraining_config,
                                        pretraining_config, save_export)
+from projects.mask_jepa.utils import exit_on, make_parser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Read the command line."""
+    parser = make_parser(__doc__)
     parser.add_argument('checkpoint', help='that tools/train.py wrote')
     parser.add_argument(
         '--to',
@@ -58,16 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
-    """Read, convert and write the weights.
-
-    Returns:
-        tuple[Export, Written, str]: What was exported, what was written of
-        that, and where to.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be exported for that library, or to there.
-    """
+    """Export, write what the library has a place for, and say where to."""
     possible = ('backbone', ) if args.to in BACKBONE_ALONE else tuple(PARTS)
     parts = tuple(part for part in PARTS if part in (args.parts or possible))
     if set(parts) - set(possible):
@@ -94,11 +85,10 @@ def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
 
 
 def main() -> None:
+    """Export."""
     args = parse_args()
-    try:
+    with exit_on(FileNotFoundError, ValueError):
         export, written, out = export_for(args)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     values = sum(value.numel() for value in written.weights.values())
     print(f'Wrote {len(written.weights)} tensors ({values / 1e6:.1f} '
           f'million values, {args.branch} branch) for {args.to} to {out}.')

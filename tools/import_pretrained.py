@@ -8,7 +8,6 @@ of Mask2Former's own code (detectron2); CONFIG the pretraining of the same
 architecture. Exit status 1 unless every weight of backbone, neck, pixel
 decoder and transformer decoder is found.
 """
-import argparse
 import os.path as osp
 import sys
 
@@ -21,16 +20,15 @@ from mmengine.runner import save_checkpoint
 from projects.mask_jepa.export import (SOURCES, check_out, import_weights,
                                        is_imported, load_foreign_weights,
                                        load_pretraining_config)
-from projects.mask_jepa.utils import ATOMIC_LOCAL
+from projects.mask_jepa.utils import ATOMIC_LOCAL, exit_on, make_parser
 
 # Buffers that a model computes, and that some libraries do not keep.
 COMPUTED = ('num_batches_tracked', 'relative_position_index')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Import."""
+    parser = make_parser(__doc__)
     parser.add_argument('weights', metavar='WEIGHTS')
     parser.add_argument(
         '--from',
@@ -41,18 +39,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config', required=True, help='of the pretraining that starts')
     parser.add_argument('--out', default='mask_jepa_init.pth')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    try:
+    args = parser.parse_args()
+    with exit_on(FileNotFoundError, ValueError):
         check_out(args.out, args.weights)
         config = load_pretraining_config(args.config)
         weights = load_foreign_weights(args.weights)
         ours, left = import_weights(weights, args.source, config.model)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     init_default_scope(config.get('default_scope', 'mmdet'))
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)

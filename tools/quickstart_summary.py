@@ -2,6 +2,7 @@
 import json
 import os.path as osp
 from glob import glob
+from pathlib import Path
 from typing import Dict, List
 
 from mmcv import imread
@@ -9,72 +10,25 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from projects.mask_jepa.report import read_run
 from projects.mask_jepa.utils import evenly_spread
 from projects.mask_jepa.visualization import draw_sheet
 
-HEADLINE_METRICS = dict(mmdet='coco/segm_mAP', mmseg='mIoU')
+LOSSES = ('loss', 'loss_jepa', 'loss_reconstruction')
+HEADLINE_METRICS = dict(mmdet=['coco/segm_mAP'], mmseg=['mIoU'])
 
 
-def newest(pattern: str) -> str:
-    """Find the newest file.
-
-    Args:
-        pattern (str): For :func:`glob.glob`, recursive.
-
-    Returns:
-        str: Path.
-    """
-    return max(glob(pattern, recursive=True), key=osp.getmtime)
-
-
-def first_and_last_losses(work_dir: str) -> Dict[str, List[float]]:
-    """Read the losses of a training.
-
-    Args:
-        work_dir (str): Of the training.
-
-    Returns:
-        dict[str, list[float]]: First and last value of the losses that show
-        the way: the sum, and the terms of the pretraining.
-    """
-    with open(newest(f'{work_dir}/**/scalars.json')) as file:
-        rows = [json.loads(line) for line in file]
-    rows = [row for row in rows if 'loss' in row]
-    names = [
-        name for name in ('loss', 'loss_jepa', 'loss_reconstruction')
-        if name in rows[0]
-    ]
-    return {name: [rows[0][name], rows[-1][name]] for name in names}
-
-
-def first_and_last_probe(work_dir: str) -> List[float]:
-    """Read the scores of the segmentation probe.
-
-    Args:
-        work_dir (str): Of the pretraining.
-
-    Returns:
-        list[float]: Linear mIoU of the initial and of the last weights, in
-        per cent.
-    """
-    with open(newest(f'{work_dir}/**/scalars.json')) as file:
-        rows = [json.loads(line) for line in file]
-    scores = [
-        row['probe/linear_mIoU'] for row in rows if 'probe/linear_mIoU' in row
-    ]
-    return [scores[0], scores[-1]]
+def first_and_last(rows: Dict[int, Dict[str, float]],
+                   name: str) -> List[float]:
+    """Choose the first and the last value that was logged."""
+    values = [row[name] for row in rows.values() if name in row]
+    return [values[0], values[-1]]
 
 
 def tested_metrics(work_dir: str) -> Dict[str, float]:
-    """Read what a test measured.
-
-    Args:
-        work_dir (str): Of the test.
-
-    Returns:
-        dict[str, float]: The metrics.
-    """
-    with open(newest(f'{work_dir}/*/*.json')) as file:
+    """Read what the newest test measured."""
+    newest = max(glob(f'{work_dir}/*/*.json'), key=osp.getmtime)
+    with open(newest) as file:
         metrics = json.load(file)
     return {
         name: value
@@ -84,41 +38,36 @@ def tested_metrics(work_dir: str) -> Dict[str, float]:
 
 def summarise(out: str, libraries: List[str], seconds: Dict[str, float],
               data: Dict) -> Dict:
-    """Collect what was measured.
-
-    Args:
-        out (str): Folder of the quickstart.
-        libraries (list[str]): Where the fine-tuning took place.
-        seconds (dict[str, float]): Of each stage.
-        data (dict): Which images were used.
-
-    Returns:
-        dict: Plain types only.
-    """
-    runs = ['pretrain', *(f'finetune-{library}' for library in libraries)]
-    tests = ['pretrained', *libraries]
-    with open(osp.join(out, 'pretrain', 'health.json')) as file:
-        health = json.load(file)
+    """Collect, in plain types, what the stages left in their folders."""
+    pretraining = read_run(osp.join(out, 'pretrain'))
+    losses = {
+        'pretrain': {
+            name: first_and_last(pretraining.training, name)
+            for name in LOSSES
+        }
+    }
+    for library in libraries:
+        name = f'finetune-{library}'
+        run = read_run(osp.join(out, name))
+        losses[name] = dict(loss=first_and_last(run.training, 'loss'))
     return dict(
         data=data,
-        health=health['verdict'],
-        probe=first_and_last_probe(osp.join(out, 'pretrain')),
-        losses={run: first_and_last_losses(osp.join(out, run))
-                for run in runs},
+        health=pretraining.health.verdict,
+        # Linear mIoU of the initial and of the last weights, in per cent.
+        probe=first_and_last(pretraining.validation, 'probe/linear_mIoU'),
+        losses=losses,
         metrics={
             test: tested_metrics(osp.join(out, f'test-{test}'))
-            for test in tests
+            for test in ('pretrained', *libraries)
         },
-        seconds={name: round(value, 1)
-                 for name, value in seconds.items()})
+        seconds={
+            name: round(value, 1)
+            for name, value in seconds.items()
+        })
 
 
 def print_table(summary: Dict) -> None:
-    """Print what was measured.
-
-    Args:
-        summary (dict): As returned by :func:`summarise`.
-    """
+    """Print what :func:`summarise` collected."""
     table = Table('stage', 'seconds', 'result', title='Mask-JEPA quickstart')
     for stage, seconds in summary['seconds'].items():
         result = ''
@@ -133,25 +82,16 @@ def print_table(summary: Dict) -> None:
         kind, _, test = stage.partition('-')
         if kind == 'test':
             metrics = summary['metrics'][test]
-            names = [HEADLINE_METRICS[test]
-                     ] if test in HEADLINE_METRICS else list(metrics)
+            names = HEADLINE_METRICS.get(test, metrics)
             result = ', '.join(f'{name} {metrics[name]:.3f}' for name in names)
         table.add_row(stage, f'{seconds:.0f}', result)
     Console(width=100).print(table)
 
 
 def draw_predictions(out: str, library: str, num_images: int = 6) -> None:
-    """Put some pictures of the stock test tool on one sheet.
-
-    Args:
-        out (str): Folder of the quickstart.
-        library (str): 'mmdet' or 'mmseg'.
-        num_images (int): How many. Defaults to 6.
-    """
-    folder = osp.join(out, f'test-{library}')
-    pictures = sorted(
-        path for path in glob(f'{folder}/**', recursive=True)
-        if path.endswith(('.jpg', '.png')))
+    """Put some pictures of a library's test tool on one sheet."""
+    folder = Path(out, f'test-{library}')
+    pictures = sorted([*folder.rglob('*.jpg'), *folder.rglob('*.png')])
     chosen = [
         imread(pictures[index], channel_order='rgb') / 255
         for index in evenly_spread(len(pictures), num_images)

@@ -3,7 +3,6 @@
 The page needs no other file and no network. The run may be over, still
 running or killed; what it has not logged yet is named on the page.
 """
-import argparse
 import os.path as osp
 import sys
 
@@ -11,26 +10,18 @@ import sys
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from projects.mask_jepa.report import read_run, write_report
-
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dir', help='of a run of tools/train.py')
-    parser.add_argument(
-        '--out', help='file to write; by default report.html in the work dir')
-    return parser.parse_args()
+from projects.mask_jepa.utils import exit_on, make_parser
 
 
 def main() -> None:
     """Report."""
-    args = parse_args()
-    try:
+    parser = make_parser(__doc__)
+    parser.add_argument('work_dir', help='of a run of tools/train.py')
+    parser.add_argument(
+        '--out', help='file to write; by default report.html in the work dir')
+    args = parser.parse_args()
+    with exit_on(FileNotFoundError):
         run = read_run(args.work_dir)
-    except FileNotFoundError as error:
-        raise SystemExit(str(error))
     out = args.out or osp.join(args.work_dir, 'report.html')
     write_report(run, out)
     print(f'Wrote the page about iterations 0 to {run.iteration} to {out}.')

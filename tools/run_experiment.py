@@ -11,6 +11,7 @@ from projects.mask_jepa.experiments import (Pretraining, RunStore, Workers,
                                             find_results, group_scores,
                                             make_tables, read_experiment,
                                             write_results)
+from projects.mask_jepa.utils import exit_on, make_parser
 
 
 def count(text: str) -> int:
@@ -22,7 +23,7 @@ def count(text: str) -> int:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'experiment',
         help='file, such as configs/experiments/camvid_labels.py')
@@ -55,13 +56,11 @@ def main() -> None:
     """Make what is missing."""
     args = parse_args()
     os.environ.setdefault('MASK_JEPA_DATA', '../shared/data')
-    try:
+    with exit_on(FileNotFoundError, ImportError, ValueError):
         experiment = read_experiment(args.experiment)
         chosen = experiment.select(args.seeds, args.arms, args.labels)
         out = args.out or osp.join(args.runs, experiment.name)
         store = RunStore(args.runs, osp.join(out, 'results.json'))
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        raise SystemExit(str(error))
     missing = store.missing(chosen.finetunings)
     num_pretrainings = sum(isinstance(run, Pretraining) for run in missing)
     print(f'{len(chosen.finetunings)} scores, '
@@ -74,9 +73,8 @@ def main() -> None:
         os.makedirs(args.runs, exist_ok=True)
         os.makedirs(out, exist_ok=True)
         try:
-            Workers(store, args.jobs, args.gpus).make(missing)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise SystemExit(str(error))
+            with exit_on(RuntimeError, ValueError, OSError):
+                Workers(store, args.jobs, args.gpus).make(missing)
         finally:
             write_results(experiment, store, out)
     results = find_results(chosen, store, earlier=args.list)

@@ -8,18 +8,19 @@ import sys
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (leave_process_group,
-                                      prepare_cpu_distributed)
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on,
+                                      leave_process_group, load_config,
+                                      make_parser, prepare_cpu_distributed)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line, with the options of mmdet's train tool."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='train config file path')
     parser.add_argument(
         '--work-dir', help='where logs and checkpoints go; by default '
@@ -39,11 +40,7 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the batch size')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings, in the form key=value')
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -66,14 +63,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def use_mixed_precision(cfg: Config) -> None:
-    """Switch the optimiser's wrapper to automatic mixed precision.
-
-    Args:
-        cfg (Config): The config of the run; changed in place.
-
-    Raises:
-        SystemExit: If there is no GPU.
-    """
+    """Let the optimiser of a config work with automatic mixed precision."""
     if not torch.cuda.is_available():
         raise SystemExit('--amp needs a GPU, and torch sees none: leave it '
                          'out.')
@@ -93,9 +83,8 @@ def use_mixed_precision(cfg: Config) -> None:
 def main() -> None:
     """Train."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    with exit_on(FileNotFoundError, ValueError):
+        cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
         prepare_cpu_distributed(cfg)

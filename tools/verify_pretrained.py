@@ -4,7 +4,6 @@ Builds the model of a config, lets mmengine initialise it from the file
 through model-level init_cfg, as training would, and compares every tensor.
 Exit status 1 unless all that the file promises has arrived.
 """
-import argparse
 import logging
 import os.path as osp
 import sys
@@ -12,7 +11,6 @@ import sys
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
@@ -20,36 +18,24 @@ from rich.table import Table
 
 from projects.mask_jepa.export import (coverage_report, load_checkpoint,
                                        parts_left_out)
-from projects.mask_jepa.utils import load_model_config
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_model_config,
+                                      make_parser)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Verify."""
+    parser = make_parser(__doc__)
     parser.add_argument(
         'config',
         help='mmdet or mmseg config: a file, or the name of one of theirs, '
         'such as mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-'
         '512x512.py')
     parser.add_argument('checkpoint', help='exported file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings, in the form key=value')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        cfg = load_model_config(args.config)
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    args = parser.parse_args()
+    with exit_on(FileNotFoundError, ValueError):
+        cfg = load_model_config(args.config, args.cfg_options)
         checkpoint = load_checkpoint(args.checkpoint)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     # What the initialisation did is what this tool reports, tensor by tensor.
     MMLogger.get_instance('mmengine', log_level=logging.ERROR)
     init_default_scope(cfg.get('default_scope', 'mmdet'))

@@ -220,8 +220,16 @@ def test_browsing_real_images_shows_what_is_hidden(python, real_data,
         assert (noisy != clean).mean() > 0.9
 
 
+@pytest.mark.parametrize('tool, arguments', [
+    ('browse_inputs.py', []),
+    ('visualize_pretraining.py', ['no.pth']),
+])
+def test_missing_config_is_named(run_here, tool, arguments):
+    with pytest.raises(SystemExit, match='There is no config file at no.py'):
+        run_here(tool, 'no.py', *arguments)
+
+
 @pytest.mark.parametrize('tool, arguments, sentence', [
-    ('browse_inputs.py', ['no.py'], 'there is no config file at no.py'),
     ('browse_inputs.py', [TINY_CONFIG, '--num-batches', '0'],
      'must be at least 1'),
     ('visualize_features.py',

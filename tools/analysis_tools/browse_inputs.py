@@ -1,59 +1,43 @@
 """Draw the batches of a pretraining as the model will see them."""
-import argparse
 import os
 import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from itertools import islice
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from PIL import Image
 
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
+                                      make_parser)
 from projects.mask_jepa.visualization import draw_inputs
-
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line, with the options of mmdet's browse_dataset."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='pretraining config file path')
-    parser.add_argument(
-        '--output-dir', default='inputs', help='where the sheets go')
-    parser.add_argument('--num-batches', type=int, default=2)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings, in the form key=value')
-    args = parser.parse_args()
-    if args.num_batches < 1:
-        parser.error('--num-batches must be at least 1.')
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config file at {args.config}.')
-    return args
 
 
 def main() -> None:
     """Draw, with the random numbers of one process on the CPU."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    parser = make_parser(__doc__)
+    parser.add_argument('config', help='pretraining config file path')
+    parser.add_argument(
+        '--output-dir', default='inputs', help='where the sheets go')
+    parser.add_argument('--num-batches', type=int, default=2)
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    args = parser.parse_args()
+    if args.num_batches < 1:
+        parser.error('--num-batches must be at least 1.')
+    with exit_on(FileNotFoundError, ValueError):
+        cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     seed = set_random_seed(cfg.get('randomness', {}).get('seed'))
     cfg.model.backbone.init_cfg = None  # Nothing is computed, so no weights.
     model = MODELS.build(cfg.model)
     preprocessor = model.data_preprocessor
-    try:
+    with exit_on(FileNotFoundError, ValueError):
         dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     os.makedirs(args.output_dir, exist_ok=True)
     for number, batch in enumerate(islice(dataloader, args.num_batches), 1):
         batch = preprocessor(batch, training=True)

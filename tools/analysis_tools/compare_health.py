@@ -1,22 +1,21 @@
 """Draw the health of several runs side by side, and print the verdicts."""
-import argparse
 import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from rich.console import Console
 from rich.table import Table
 
 from projects.mask_jepa.report import read_run
+from projects.mask_jepa.utils import exit_on, make_parser
 from projects.mask_jepa.visualization import draw_health
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    """Compare."""
+    parser = make_parser(__doc__)
     parser.add_argument(
         'work_dirs', nargs='+', help='of runs of tools/train.py')
     parser.add_argument(
@@ -28,16 +27,8 @@ def parse_args() -> argparse.Namespace:
                      f'{len(args.work_dirs)} runs: give one for each.')
     if args.names and len(set(args.names)) < len(args.names):
         parser.error('a name stands twice: give each run its own.')
-    return args
-
-
-def main() -> None:
-    """Compare."""
-    args = parse_args()
-    try:
+    with exit_on(FileNotFoundError):
         runs = [read_run(work_dir) for work_dir in args.work_dirs]
-    except FileNotFoundError as error:
-        raise SystemExit(str(error))
     names = args.names or [run.name for run in runs]
     if len(set(names)) < len(names):
         names = args.work_dirs
@@ -48,10 +39,8 @@ def main() -> None:
             verdict, reason = run.health.verdict, run.health.reason
         table.add_row(name, verdict, reason)
     Console().print(table)
-    figure = draw_health(
-        {name: run.training
-         for name, run in zip(names, runs)})
-    figure.savefig(args.out, dpi=100)
+    training = {name: run.training for name, run in zip(names, runs)}
+    draw_health(training).savefig(args.out, dpi=100)
     print(f'Drew {len(runs)} runs to {args.out}.')
 
 

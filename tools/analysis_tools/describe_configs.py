@@ -7,7 +7,6 @@ transformer decoder, for one crop of a pretraining or else 512x512 pixels, as
 mmengine counts them (multiply-adds; the sampling of deformable attention is
 not counted). The batch is that of all GPUs together.
 """
-import argparse
 import logging
 import re
 import sys
@@ -26,9 +25,9 @@ from torch import Tensor, nn
 
 from projects.mask_jepa.export import export_weights
 from projects.mask_jepa.models import MaskJEPA
-from projects.mask_jepa.utils import load_model_config
+from projects.mask_jepa.utils import exit_on, load_model_config, make_parser
 
-DEFAULT_SIZE = 512  # pixels
+DEFAULT_SIZE = 512  # pixels; only pretrainings have a crop_size
 BEGIN, END = '<!-- configs: begin -->', '<!-- configs: end -->'
 # Twins of a fine-tuning have its network.
 DEFAULT_CONFIGS = ('*.py', 'finetune/mmdet/*-pre_*.py',
@@ -40,26 +39,14 @@ HEADER = """\
 
 
 class MaskPredictor(nn.Module):
-    """Backbone, neck and head of a model, as a module of an image.
-
-    Args:
-        model (nn.Module): A MaskJEPA, run with the learned queries, a
-            detector of mmdet or a segmenter of mmseg.
-    """
+    """Backbone, neck and head of a model, as a module of an image."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> Tensor:
-        """Predict masks.
-
-        Args:
-            image (Tensor): (B, 3, H, W).
-
-        Returns:
-            Tensor: Mask logits, (B, N, h, w).
-        """
+        """Predict mask logits (B, N, h, w) of images (B, 3, H, W)."""
         if isinstance(self.model, MaskJEPA):
             adapter = self.model.adapter
             mask_features, memory = self.model.encode(image)
@@ -72,31 +59,6 @@ class MaskPredictor(nn.Module):
             metainfo=dict(img_shape=size, batch_input_shape=size))
         features = self.model.extract_feat(image)
         return head(features, [sample] * len(image))[1][-1]
-
-
-def count_flops(network: nn.Module, size: int) -> str:
-    """Count the multiply-adds of a square image.
-
-    Args:
-        network (nn.Module): Takes an image.
-        size (int): Of its side, in pixels.
-
-    Returns:
-        str: With unit.
-    """
-    with torch.no_grad():
-        flops = get_model_complexity_info(
-            network, (3, size, size), show_table=False,
-            show_arch=False)['flops']
-    return f'{flops / 1e9:.1f} G'
-
-
-def crop_size(config: Config) -> int:
-    """Find the side of the image that is measured, in pixels."""
-    dataset = config.train_dataloader.dataset
-    if dataset.type != 'UnlabeledImageDataset':
-        return DEFAULT_SIZE
-    return dataset.get('crop_size') or config.get('crop_size', DEFAULT_SIZE)
 
 
 def batch_size(name: str, config: Config) -> int:
@@ -117,16 +79,9 @@ def length(config: Config) -> str:
                 for key, unit in units.items() if config.train_cfg.get(key))
 
 
+@torch.no_grad()
 def describe(name: str, config: Config) -> str:
-    """Describe one config.
-
-    Args:
-        name (str): Of the config.
-        config (Config): Of a pretraining, or of mmdet or mmseg.
-
-    Returns:
-        str: A row of the table.
-    """
+    """Make the row of the table for one config."""
     init_default_scope(config.get('default_scope', 'mmdet'))
     config.model.init_cfg = None
     config.model.backbone.init_cfg = None
@@ -137,44 +92,40 @@ def describe(name: str, config: Config) -> str:
         state['random_queries.lowest_sigma'].zero_()
         names = export_weights(state, 'mmdet').state_dict
         weights = {key: weights[key] for key in weights.keys() & names.keys()}
-    size = crop_size(config)
+    size = config.train_dataloader.dataset.get('crop_size', DEFAULT_SIZE)
     flops = 'not counted'  # Of videos.
     if not hasattr(model, 'track_head'):
-        flops = count_flops(MaskPredictor(model), size)
+        count = get_model_complexity_info(
+            MaskPredictor(model), (3, size, size),
+            show_table=False,
+            show_arch=False)
+        flops = f'{count["flops"] / 1e9:.1f} G'
     parameters = sum(value.numel() for value in weights.values())
     return (f'| {name} | {parameters / 1e6:.1f} M | {size} | {flops} '
             f'| {config.train_dataloader.batch_size} '
             f'| {batch_size(name, config)} | {length(config)} |')
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='*', help='by default all')
+def main() -> None:
+    """Describe."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        'configs',
+        nargs='*',
+        default=[
+            str(path) for pattern in DEFAULT_CONFIGS
+            for path in sorted((ROOT / 'configs').glob(pattern))
+        ],
+        help='by default all')
     parser.add_argument(
         '--write',
         type=Path,
         metavar='PAGE',
         help=f'Markdown file; what is between {BEGIN} and {END} is replaced')
     args = parser.parse_args()
-    if not args.configs:
-        args.configs = [
-            str(path) for pattern in DEFAULT_CONFIGS
-            for path in sorted((ROOT / 'configs').glob(pattern))
-        ]
-    return args
-
-
-def main() -> None:
-    """Describe."""
-    args = parse_args()
-    try:
+    with exit_on(FileNotFoundError, ValueError):
         configs = [load_model_config(path) for path in args.configs]
         page = args.write and args.write.read_text()
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     if args.write and not TABLE.search(page):
         raise SystemExit(f'{args.write} says nowhere where the table goes: '
                          f'add the lines {BEGIN} and {END}.')

@@ -9,25 +9,51 @@ import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import torch
-from mmengine.config import DictAction
 from mmengine.runner import set_random_seed
 from rich.console import Console
 from rich.table import Table
 
 from projects.mask_jepa.evaluation import (DenseProbe, build_probe_evaluator,
                                            build_probe_loaders, load_model)
-from projects.mask_jepa.utils import load_config
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
+                                      make_parser)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def read_data(args: argparse.Namespace) -> dict:
+    """Build what the probe needs of the labelled images, by its names."""
+    data = load_config(args.data, args.cfg_options)
+    train_dataset = (data.get('val_cfg') or {}).get('train_dataset')
+    if train_dataset is None:
+        train_dataset = (data.get('train_dataloader') or {}).get('dataset')
+    if not (train_dataset and data.get('val_dataloader')
+            and data.get('val_evaluator')):
+        raise ValueError(
+            f'{args.data} has no labelled images: give an mmseg config with '
+            'train_dataloader, val_dataloader and val_evaluator.')
+    if args.data_root:
+        for dataset in (train_dataset, data.val_dataloader.dataset):
+            dataset.data_root = args.data_root
+    try:
+        loaders = build_probe_loaders(data.val_dataloader, train_dataset,
+                                      args.max_images)
+    except FileNotFoundError as error:
+        raise ValueError(f'{error} Give their folder with --data-root.')
+    return dict(
+        fit_loader=loaders['fit'],
+        test_loader=loaders['test'],
+        evaluator=build_probe_evaluator(data.val_evaluator,
+                                        loaders['test'].dataset))
+
+
+def main() -> None:
+    """Probe."""
+    parser = make_parser(__doc__)
     parser.add_argument(
-        'config', help='config of the checkpoint: of a pretraining, or of '
+        'config',
+        help='config of the checkpoint: of a pretraining, or of '
         'mmdet or mmseg')
     parser.add_argument(
         'checkpoint', help='checkpoint file, or "none" for initial weights')
@@ -37,7 +63,7 @@ def parse_args() -> argparse.Namespace:
         help='mmseg config with the labelled images (train_dataloader, '
         'val_dataloader, val_evaluator), such as '
         'mmseg::_base_/datasets/ade20k.py; or a pretraining config with a '
-        'SegmentationProbe')
+        'SegmentationProbe; --cfg-options change this config')
     parser.add_argument('--data-root', help='where these images are')
     parser.add_argument(
         '--max-images',
@@ -53,58 +79,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='JSON file for the results')
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings of the data, in the form key=value')
-    return parser.parse_args()
-
-
-def read_data(args: argparse.Namespace) -> dict:
-    """Build what the probe needs of the labelled images.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        dict: ``fit_loader``, ``test_loader`` and ``evaluator``.
-
-    Raises:
-        SystemExit: If the config has no labelled images, or they are absent.
-    """
-    data = load_config(args.data)
-    if args.cfg_options:
-        data.merge_from_dict(args.cfg_options)
-    train_dataset = (data.get('val_cfg') or {}).get('train_dataset')
-    if train_dataset is None:
-        train_dataset = (data.get('train_dataloader') or {}).get('dataset')
-    if not (train_dataset and data.get('val_dataloader')
-            and data.get('val_evaluator')):
-        raise SystemExit(
-            f'{args.data} has no labelled images: give an mmseg config with '
-            'train_dataloader, val_dataloader and val_evaluator.')
-    if args.data_root:
-        for dataset in (train_dataset, data.val_dataloader.dataset):
-            dataset.data_root = args.data_root
-    try:
-        loaders = build_probe_loaders(data.val_dataloader, train_dataset,
-                                      args.max_images)
-    except FileNotFoundError as error:
-        raise SystemExit(f'{error} Give their folder with --data-root.')
-    return dict(
-        fit_loader=loaders['fit'],
-        test_loader=loaders['test'],
-        evaluator=build_probe_evaluator(data.val_evaluator,
-                                        loaders['test'].dataset))
-
-
-def main() -> None:
-    """Probe."""
-    args = parse_args()
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    args = parser.parse_args()
     checkpoint = None if args.checkpoint == 'none' else args.checkpoint
     set_random_seed(0)  # of initial weights
-    try:
+    with exit_on(FileNotFoundError, TypeError, ValueError):
         model = load_model(load_config(args.config), checkpoint)
         probe = DenseProbe(
             branch=args.branch,
@@ -112,10 +91,11 @@ def main() -> None:
             progress=True,
             **read_data(args))
         metrics = probe.measure(model.to(args.device))
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        raise SystemExit(str(error))
-    table = Table('level', 'linear mIoU', 'k-NN mIoU',
-                  title=f'{args.checkpoint}, {args.branch}')
+    table = Table(
+        'level',
+        'linear mIoU',
+        'k-NN mIoU',
+        title=f'{args.checkpoint}, {args.branch}')
     for level in args.levels:
         prefix = '' if level == args.levels[0] else f'{level}_'
         table.add_row(level, f'{metrics[f"{prefix}linear_mIoU"]:.2f}',

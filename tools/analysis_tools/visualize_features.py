@@ -4,8 +4,7 @@ import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from typing import List, Sequence
 
@@ -22,7 +21,7 @@ from projects.mask_jepa.datasets import (LoadUnlabeledImage,
                                          UnlabeledImageDataset,
                                          UnreadableImageError)
 from projects.mask_jepa.evaluation import encode_levels, load_model
-from projects.mask_jepa.utils import evenly_spread, load_config
+from projects.mask_jepa.utils import evenly_spread, load_config, make_parser
 from projects.mask_jepa.visualization import MAX_CLUSTERS, draw_features
 
 STRIDE = 32  # of the coarsest features, in pixels
@@ -30,7 +29,7 @@ STRIDE = 32  # of the coarsest features, in pixels
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'images', nargs='+', help='folders, searched recursively, or files')
     parser.add_argument(
@@ -65,18 +64,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def find_images(sources: Sequence[str], count: int) -> List[str]:
-    """List images, evenly spread over all that there are.
-
-    Args:
-        sources (Sequence[str]): Folders and files.
-        count (int): How many are wanted.
-
-    Returns:
-        list[str]: Files.
-
-    Raises:
-        SystemExit: If a source is missing or holds no image.
-    """
+    """List images of folders and files, evenly spread over all of them."""
     paths = []
     for source in sources:
         if osp.isfile(source):
@@ -94,17 +82,10 @@ def find_images(sources: Sequence[str], count: int) -> List[str]:
 
 
 def load_image(path: str, short_side: int) -> np.ndarray:
-    """Load an image, and cut its sides to multiples of the stride.
-
-    Args:
-        path (str): File.
-        short_side (int): To which the image is scaled, in pixels.
+    """Load and scale an image, its sides cut to multiples of the stride.
 
     Returns:
         np.ndarray: BGR, uint8, (H, W, 3).
-
-    Raises:
-        SystemExit: If it cannot be read.
     """
     try:
         results = LoadUnlabeledImage()(dict(img_path=path))
@@ -116,37 +97,23 @@ def load_image(path: str, short_side: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode(name: str, config: str, checkpoint: str, branch: str,
+def encode(config: str, checkpoint: str, branch: str,
            images: Sequence[np.ndarray]) -> List[Tensor]:
     """Compute the mask features of images, one image at a time.
 
-    Args:
-        name (str): Of the model, for the error message.
-        config (str): File.
-        checkpoint (str): File, or 'none' for initial weights.
-        branch (str): 'online' or 'target'.
-        images (Sequence[np.ndarray]): BGR, uint8, each (H, W, 3).
-
     Returns:
         list[Tensor]: F_last, each (C, H/4, W/4).
-
-    Raises:
-        SystemExit: If config, checkpoint and branch do not fit.
     """
     set_random_seed(0)
-    try:
-        model = load_model(
-            load_config(config),
-            None if checkpoint == 'none' else checkpoint)
-        features = []
-        for image in images:
-            pixels = torch.from_numpy(image).permute(2, 0, 1)
-            batch = model.data_preprocessor(
-                dict(inputs=[pixels], data_samples=[BaseDataElement()]))
-            levels = encode_levels(model, batch['inputs'], branch)
-            features.append(levels['F_last'][0])
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        raise SystemExit(f'Model {name}: {error}')
+    model = load_model(
+        load_config(config), None if checkpoint == 'none' else checkpoint)
+    features = []
+    for image in images:
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        batch = model.data_preprocessor(
+            dict(inputs=[pixels], data_samples=[BaseDataElement()]))
+        levels = encode_levels(model, batch['inputs'], branch)
+        features.append(levels['F_last'][0])
     return features
 
 
@@ -159,8 +126,11 @@ def main() -> None:
     for index, (name, config, checkpoint) in enumerate(args.model, 1):
         print(f'[{index}/{len(args.model)}] {name}: {len(images)} images '
               f'through {config} with {checkpoint}')
-        mask_features[name] = encode(name, config, checkpoint, args.branch,
-                                     images)
+        try:
+            mask_features[name] = encode(config, checkpoint, args.branch,
+                                         images)
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            raise SystemExit(f'Model {name}: {error}')
     sheet = draw_features([image[..., ::-1] / 255 for image in images],
                           [osp.basename(path) for path in paths],
                           mask_features, args.num_clusters)

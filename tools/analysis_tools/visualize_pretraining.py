@@ -1,50 +1,36 @@
 """Draw what a pretraining checkpoint sees and makes of held-out images."""
-import argparse
 import os.path as osp
 import sys
 
 # `projects` is found beside this folder, also without an installation.
-sys.path.insert(
-    0, osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
-from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.export import load_checkpoint
 from projects.mask_jepa.models.step_random import first_step
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
+                                      make_parser)
 from projects.mask_jepa.visualization import draw_pretraining, fixed_batch
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    """Draw."""
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='pretraining config file path')
     parser.add_argument('checkpoint', help='that tools/train.py wrote')
     parser.add_argument('--out', default='pretraining.png')
     parser.add_argument('--num-images', type=int, default=4)
     parser.add_argument('--num-clusters', type=int, default=8)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override some settings, in the form key=value')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Draw."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    args = parser.parse_args()
+    with exit_on(FileNotFoundError, ValueError):
+        cfg = load_config(args.config, args.cfg_options)
+        state_dict = load_checkpoint(args.checkpoint)['state_dict']
     resolve_config(cfg)
     init_default_scope(cfg.default_scope)
-    try:
-        state_dict = load_checkpoint(args.checkpoint)['state_dict']
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     model = MODELS.build(cfg.model)
     try:
         model.load_state_dict(state_dict)

@@ -19,7 +19,6 @@ counts all of its images, in the order of their ids, so instances and panoptic
 labels of the same images give the same subsets; the data sets of mmdet leave
 out images without objects later, and an experiment on them counts the rest.
 """
-import argparse
 import json
 import os.path as osp
 import re
@@ -28,8 +27,7 @@ from fractions import Fraction
 from typing import Dict, List, Sequence, Set
 
 # `projects` is found two folders up, also without an installation.
-sys.path.insert(0,
-                osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))))
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import numpy as np
 from mmengine.config import Config, ConfigDict
@@ -40,7 +38,8 @@ from mmseg.registry import DATASETS
 from rich.progress import track
 
 from projects.mask_jepa.experiments import choose_images
-from projects.mask_jepa.utils import AtomicLocalBackend, load_config
+from projects.mask_jepa.utils import (AtomicLocalBackend, exit_on, load_config,
+                                      make_parser)
 
 # How this tool ends the name of a list of images.
 SUBSET = re.compile(
@@ -206,11 +205,9 @@ def name_shares(num_images: int, shares: Sequence[str],
     return named
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Choose."""
+    parser = make_parser(__doc__)
     parser.add_argument('source', metavar='SOURCE')
     parser.add_argument(
         '--shares',
@@ -222,21 +219,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--balanced', action='store_true', help='prefer rare classes')
     parser.add_argument('--seed', type=int, default=0, help='of the choice')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Choose."""
-    args = parse_args()
-    try:
+    args = parser.parse_args()
+    with exit_on(FileNotFoundError, ValueError):
         require(args.seed >= 0, f'The seed {args.seed} must be 0 or more.')
         source = (
             CocoAnnotations(args.source) if args.source.endswith('.json') else
             MMSegImages(load_config(args.source)))
         shares = name_shares(len(source), args.shares, args.num_images)
         classes = source.classes() if args.balanced else None
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error))
     # So no choice takes the place of another's file, which configs may read.
     suffix = '_balanced' if args.balanced else ''
     suffix += f'_seed{args.seed}' if args.seed else ''

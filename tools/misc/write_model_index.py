@@ -43,15 +43,7 @@ ROW = re.compile(
 
 
 def describe(path: str, table: str) -> dict:
-    """Describe a model.
-
-    Args:
-        path (str): Of its config, from the repository on.
-        table (str): Of the configs, in Markdown.
-
-    Returns:
-        dict: An entry of the index.
-    """
+    """Make the entry of a config, given by its path in the repository."""
     task, data, backbone, head = (
         next((value for key, value in values.items() if key in path), None)
         for values in (TASKS, DATASETS, BACKBONES, HEADS))

@@ -1,16 +1,18 @@
 import os.path as osp
 from importlib.util import find_spec
+from typing import Optional
 
 from mmengine.config import Config
 
 KINDS = ('.py', '.json', '.yaml', '.yml')
 
 
-def load_config(name: str) -> Config:
+def load_config(name: str, options: Optional[dict] = None) -> Config:
     """Load a config file, or one of an installed library.
 
     Args:
         name (str): Path, or 'library::config'.
+        options (dict, optional): Settings to override, by dotted keys.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -18,32 +20,32 @@ def load_config(name: str) -> Config:
     """
     if '::' in name:
         try:
-            return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+            config = Config.fromstring(f'_base_ = {name!r}', file_format='.py')
         except (AssertionError, FileNotFoundError, ImportError,
                 ValueError) as error:
             raise FileNotFoundError(
                 f'No installed library has a config {name}: name one such as '
                 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py.'
             ) from error
-    if not osp.isfile(name):
+    elif not osp.isfile(name):
         raise FileNotFoundError(f'There is no config file at {name}.')
-    if not name.endswith(KINDS):
+    elif not name.endswith(KINDS):
         raise ValueError(f'{name} is no config: give a file that ends in one '
                          f'of {", ".join(KINDS)}.')
-    return Config.fromfile(name)
+    else:
+        config = Config.fromfile(name)
+    config.merge_from_dict(options or {})
+    return config
 
 
-def load_model_config(name: str) -> Config:
-    """Load a config, and refuse one without a network.
-
-    Args:
-        name (str): As for :func:`load_config`.
+def load_model_config(name: str, options: Optional[dict] = None) -> Config:
+    """Load a config as :func:`load_config`, and refuse one without a model.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no config, or has no model.
     """
-    config = load_config(name)
+    config = load_config(name, options)
     if not config.get('model'):
         raise ValueError(
             f'{name} describes no model: give a whole config, such as '
