@@ -80,12 +80,7 @@ class DenseProbe:
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Dict[str, float]:
-        """Fit and test the classifiers.
-
-        Args:
-            model (nn.Module): As for :func:`find_encoder`, with a data
-                preprocessor that normalises and pads; left in the mode that
-                it was in.
+        """Fit and test the classifiers on a model, which stays in its mode.
 
         Returns:
             dict[str, float]: In per cent, ``linear_mIoU`` and ``knn_mIoU`` of
@@ -94,9 +89,7 @@ class DenseProbe:
         """
         # Starting a data loader draws from torch's global generator.
         with evaluating(model), fixed_seed(0):
-            classifiers = self._fit(model)
-            metrics = self._test(model, classifiers)
-        return metrics
+            return self._test(model, self._fit(model))
 
     def _encode(self, model: nn.Module,
                 loader: DataLoader) -> Iterator[Tuple]:

@@ -18,21 +18,12 @@ class PretrainMetric(BaseMetric):
       model.
     - ``reconstruction_error``: mean squared error to the clean image, in
       normalised pixels, and ``input_error``: that of the noisy image.
-
-    Args:
-        **kwargs: As for :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'pretrain'
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Measure one batch.
-
-        Args:
-            data_batch (dict): Not used.
-            data_samples (Sequence[dict]): What ``MaskJEPA.predict`` returns,
-                as dicts.
-        """
+        """Measure what ``MaskJEPA.predict`` returned for a batch."""
         for sample in data_samples:
             distance = prediction_error(sample['prediction'],
                                         sample['target_on_grid'])

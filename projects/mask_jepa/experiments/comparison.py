@@ -1,37 +1,25 @@
-"""Scores of arms, and their differences seed by seed."""
 from statistics import mean, stdev
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from scipy.stats import sem
 from scipy.stats import t as student_t
 
 
 class Difference(NamedTuple):
-    """An arm against another one, paired by seed.
-
-    Attributes:
-        mean (float): Of the differences.
-        interval (tuple[float, float], optional): 95 % interval of the mean,
-            by Student's t; None with a single seed.
-        wins (int): Seeds in which the arm is better.
-        count (int): Seeds that both arms have.
-    """
+    """An arm against another one, paired by seed."""
 
     mean: float
+    # 95 % interval of the mean, by Student's t; None with a single seed
     interval: Optional[Tuple[float, float]]
-    wins: int
-    count: int
+    wins: int  # seeds in which the arm is better
+    count: int  # seeds that both arms have
 
 
 class ArmScores(NamedTuple):
-    """All scores of an arm at one task and number of labels.
-
-    Attributes:
-        arm (str): Its name.
-        scores (dict[int, float]): By seed.
-    """
+    """All scores of an arm at one task and number of labels."""
 
     arm: str
-    scores: Dict[int, float]
+    scores: Dict[int, float]  # by seed
 
     @property
     def mean(self) -> float:
@@ -55,9 +43,7 @@ class ArmScores(NamedTuple):
         ]
         interval = None
         if len(seeds) > 1:
-            half = student_t.ppf(
-                0.975,
-                len(seeds) - 1) * stdev(differences) / len(seeds)**0.5
+            half = student_t.ppf(0.975, len(seeds) - 1) * sem(differences)
             interval = (mean(differences) - half, mean(differences) + half)
         return Difference(
             mean(differences), interval,
@@ -65,19 +51,12 @@ class ArmScores(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One task with one number of labels.
-
-    Attributes:
-        task (str): Its name.
-        labels (int): Number of labelled images.
-        metric (str): What the scores are.
-        arms (list[ArmScores]): In the experiment's order.
-    """
+    """One task with one number of labels."""
 
     task: str
     labels: int
     metric: str
-    arms: List[ArmScores]
+    arms: List[ArmScores]  # in the experiment's order
 
     def find(self, arm: str) -> Optional[ArmScores]:
         """Look up an arm by its name; None if it has no score here."""
@@ -87,12 +66,8 @@ class Cell(NamedTuple):
 def group_scores(results: List[dict]) -> List[Cell]:
     """Sort results of fine-tunings by task, labels and arm.
 
-    Args:
-        results (list[dict]): As :class:`RunStore` keeps them, in the
-            experiment's order.
-
-    Returns:
-        list[Cell]: Tasks in their order, few labels first.
+    They are as :class:`RunStore` keeps them, in the experiment's order; the
+    tasks keep their order, each with few labels first.
     """
     grouped: Dict[tuple, Dict[str, Dict[int, float]]] = {}
     for result in results:

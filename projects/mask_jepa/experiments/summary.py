@@ -1,4 +1,3 @@
-"""The scores as a Markdown table, and as a picture."""
 from typing import List, Optional
 
 from matplotlib.figure import Figure
@@ -9,14 +8,9 @@ ARM_HEIGHT, PANEL_WIDTH = 0.4, 6.0  # inches
 
 
 def make_tables(cells: List[Cell], compare_with: List[str]) -> str:
-    """Write a table for each task and number of labels.
+    """Write a Markdown table for each task and number of labels.
 
-    Args:
-        cells (list[Cell]): What came out.
-        compare_with (list[str]): Arms with a column of differences each.
-
-    Returns:
-        str: Markdown, with a title above each table.
+    Each has a title above and a column of differences from each of some arms.
     """
     return '\n'.join(_make_table(cell, compare_with) for cell in cells)
 
@@ -50,15 +44,7 @@ def draw(cells: List[Cell], reference: str, title: str) -> Figure:
     """Draw a panel for each task and number of labels.
 
     Left the scores, a dot for each seed and a bar for the mean; right the
-    paired differences from the reference, with their 95 % interval.
-
-    Args:
-        cells (list[Cell]): What came out.
-        reference (str): Arm that the others are compared with.
-        title (str): Above all.
-
-    Returns:
-        Figure: The picture.
+    paired differences from the reference arm, with their 95 % interval.
     """
     heights = [len(cell.arms) * ARM_HEIGHT + 0.8 for cell in cells]
     figure = Figure(

@@ -44,10 +44,7 @@ class Nothing:
 
 
 class TensorsOnlyUnpickler(pickle.Unpickler):
-    """Builds tensors and plain containers, and imports nothing else.
-
-    Of other objects there is :class:`Nothing`.
-    """
+    """Builds tensors and containers; of all else there is :class:`Nothing`."""
 
     parts = TENSOR_PARTS
 
@@ -59,7 +56,7 @@ class TensorsOnlyUnpickler(pickle.Unpickler):
 
 
 class ArraysOnlyUnpickler(TensorsOnlyUnpickler):
-    """Builds arrays and plain containers, and imports nothing else."""
+    """The same for arrays."""
 
     parts = ARRAY_PARTS
 
@@ -75,13 +72,8 @@ TENSORS_ONLY = SimpleNamespace(
 def load_without_objects(path: str) -> Any:
     """Load what ``torch.save`` wrote, on the CPU, and build no object.
 
-    Args:
-        path (str): File. If it holds objects, such as those that the stock
-            tools of mmengine 0.10 write, the tensors and plain containers
-            beside them are loaded.
-
-    Returns:
-        Any: The content.
+    If the file holds objects, such as those that the stock tools of mmengine
+    0.10 write, the tensors and plain containers beside them are loaded.
 
     Raises:
         FileNotFoundError: If there is no such file.
