@@ -32,15 +32,14 @@ class DenseProbe:
             classifiers, in a fixed order and without random transforms.
         test_loader (DataLoader): The same of other images, to predict.
         evaluator (Evaluator): With mmseg's ``IoUMetric``.
-        branch (str): 'online' or 'target'. Defaults to 'online'.
+        branch (str): 'online' or 'target'.
         levels (Sequence[str]): Of :func:`encode_levels`. The first one is
-            the headline. Defaults to ('F_last', 'F_3', 'c4').
-        regularization (float): Of :class:`RidgeProbe`. Defaults to 1e-3.
+            the headline.
+        regularization (float): Of :class:`RidgeProbe`.
         num_neighbors (int): Of :class:`NearestNeighborProbe`.
-            Defaults to 20.
         num_neighbor_places (int): Labelled places to compare with, the same
-            number from each image. Defaults to 10000.
-        progress (bool): Show a progress bar. Defaults to False.
+            number from each image.
+        progress (bool): Show a progress bar.
 
     Raises:
         ValueError: If there is no level, or too few images.

@@ -1,6 +1,6 @@
+from statistics import fmean
 from typing import Dict, List, Sequence
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
@@ -41,7 +41,6 @@ class PretrainMetric(BaseMetric):
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Average over the images."""
         return {
-            name: torch.tensor([result[name] for result in results],
-                               dtype=torch.float64).mean().item()
+            name: fmean(result[name] for result in results)
             for name in results[0]
         }

@@ -16,7 +16,6 @@ class RidgeProbe:
 
     Args:
         regularization (float): :math:`\lambda`, above zero.
-            Defaults to 1e-3.
     """
 
     def __init__(self, regularization: float = 1e-3) -> None:

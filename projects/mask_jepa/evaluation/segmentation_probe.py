@@ -27,7 +27,6 @@ class SegmentationProbe(ValLoop):
     leaves the weights alone.
 
     Args:
-        runner (Runner): Of the pretraining.
         dataloader (dict): Images to test on, ``val_dataloader``.
         evaluator (dict): ``val_evaluator``.
         train_dataset (dict): mmseg dataset of the images to fit on. Its
@@ -74,7 +73,8 @@ class SegmentationProbe(ValLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         metrics = self.measure()
-        initial = self.initial_metrics()
+        # None in a run that was begun without the probe.
+        initial = self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
         self.runner.logger.info(self.summary(metrics, initial))
         metrics.update({
             name.replace(PREFIX, INITIAL): value
@@ -92,10 +92,6 @@ class SegmentationProbe(ValLoop):
         note_monitoring_seconds(self.runner.message_hub, 'probe',
                                 time.perf_counter() - begin)
         return {f'{PREFIX}{name}': value for name, value in metrics.items()}
-
-    def initial_metrics(self) -> Optional[Dict[str, float]]:
-        """What the initial weights reached; None if it was not measured."""
-        return self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
 
     def summary(self, metrics: Dict[str, float],
                 initial: Optional[Dict[str, float]]) -> str:

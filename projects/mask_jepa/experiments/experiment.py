@@ -12,10 +12,11 @@ from .runs import Finetuning, Pretraining, Task
 
 KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',
         'compare_with')
-TASK_KEYS = ('config', 'library', 'metric', 'scale', 'options')
-PRETRAINING_KEYS = ('config', 'library', 'options')
-ARM_KEYS = ('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
-            'seeds')
+ENTRY_KEYS = dict(
+    pretrainings=('config', 'library', 'options'),
+    tasks=('config', 'library', 'metric', 'scale', 'options'),
+    arms=('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
+          'seeds'))
 PRETRAINING_LIBRARIES = ('mask_jepa', 'mmpretrain')
 
 
@@ -144,8 +145,7 @@ def _check(plan: Config, path: str) -> None:
     ]
     if missing:
         raise ValueError(f'{path} lacks {", ".join(missing)}.')
-    for kind, allowed in (('pretrainings', PRETRAINING_KEYS),
-                          ('tasks', TASK_KEYS), ('arms', ARM_KEYS)):
+    for kind, allowed in ENTRY_KEYS.items():
         for name, entry in plan[kind].items():
             _check_entry(f'{kind}[{name!r}]', entry, allowed)
     for name, entry in plan.pretrainings.items():

@@ -4,10 +4,9 @@ import os.path as osp
 from typing import List
 
 from ..utils import AtomicLocalBackend
-from .comparison import group_scores
+from .comparison import draw, group_scores, make_tables
 from .experiment import Experiment
 from .run_store import RunStore
-from .summary import draw, make_tables
 
 
 def find_results(experiment: Experiment,

@@ -16,11 +16,7 @@ from .choice import choose_images
 class Pretraining:
     """One label-free training.
 
-    Args:
-        name (str): Of the experiment's entry.
-        seed (int): Of its random numbers.
-        library (str): Whose train tool runs it: 'mask_jepa' or 'mmpretrain'.
-        config (Config): With the entry's options.
+    Its library, whose train tool runs it, is 'mask_jepa' or 'mmpretrain'.
     """
 
     def __init__(self, name: str, seed: int, library: str,

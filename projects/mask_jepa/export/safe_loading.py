@@ -5,21 +5,6 @@ from typing import Any
 
 import torch
 
-# What tensors and state dicts are made of.
-TENSOR_PARTS = {
-    ('collections', 'OrderedDict'),
-    ('torch', 'Size'),
-    ('torch._utils', '_rebuild_parameter'),
-    ('torch._utils', '_rebuild_tensor_v2'),
-}
-# What arrays are made of.
-ARRAY_PARTS = {
-    ('numpy', 'dtype'),
-    ('numpy', 'ndarray'),
-    ('numpy._core.multiarray', '_reconstruct'),
-    ('numpy.core.multiarray', '_reconstruct'),
-}
-
 
 class Nothing:
     """Stands for an object that was not built; swallows all it is given."""
@@ -46,7 +31,12 @@ class Nothing:
 class TensorsOnlyUnpickler(pickle.Unpickler):
     """Builds tensors and containers; of all else there is :class:`Nothing`."""
 
-    parts = TENSOR_PARTS
+    parts = {
+        ('collections', 'OrderedDict'),
+        ('torch', 'Size'),
+        ('torch._utils', '_rebuild_parameter'),
+        ('torch._utils', '_rebuild_tensor_v2'),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         is_dtype = module == 'torch' and name.endswith('Storage')
@@ -58,7 +48,12 @@ class TensorsOnlyUnpickler(pickle.Unpickler):
 class ArraysOnlyUnpickler(TensorsOnlyUnpickler):
     """The same for arrays."""
 
-    parts = ARRAY_PARTS
+    parts = {
+        ('numpy', 'dtype'),
+        ('numpy', 'ndarray'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', '_reconstruct'),
+    }
 
 
 # What torch.load takes for pickle. Checkpoints of mmengine 0.10's own hook

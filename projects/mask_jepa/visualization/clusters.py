@@ -21,7 +21,6 @@ def cluster_features(feature_maps: Sequence[Tensor],
 
     Args:
         feature_maps (Sequence[Tensor]): F_last of each image, (C, h_i, w_i).
-        num_clusters (int): Number of clusters.
 
     Returns:
         list[np.ndarray]: Cluster of each place, (h_i, w_i).
@@ -42,7 +41,6 @@ def cluster_pixels(pictures: Sequence[np.ndarray],
     Args:
         pictures (Sequence[np.ndarray]): RGB in [0, 1], each (H_i, W_i, 3).
         shapes (Sequence[Sequence[int]]): Height and width of each map.
-        num_clusters (int): Number of clusters.
 
     Returns:
         list[np.ndarray]: Cluster of each place, (h_i, w_i).

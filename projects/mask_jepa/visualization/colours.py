@@ -53,13 +53,10 @@ def query_colours(num_queries: int) -> np.ndarray:
 
 
 def colour_query_masks(mask_weights: Tensor) -> np.ndarray:
-    r"""Mix the colours of the queries at each place.
+    """Mix the colours of the queries at each place.
 
     A place that one query owns has its colour; one that many share is grey.
-
-    Args:
-        mask_weights (Tensor): :math:`\alpha`, (N, h, w), which sums to one
-            over N.
+    The masks are alpha, (N, h, w), which sums to one over N.
 
     Returns:
         np.ndarray: RGB in [0, 1], (h, w, 3).
@@ -79,8 +76,7 @@ def principal_components(feature_maps: Sequence[Tensor],
 
     Args:
         feature_maps (Sequence[Tensor]): Each (C, h_i, w_i), C at least 3.
-        pictures (Sequence[np.ndarray]): The images, RGB in [0, 1], each
-            (H_i, W_i, 3).
+        pictures (Sequence[np.ndarray]): RGB in [0, 1], each (H_i, W_i, 3).
 
     Returns:
         list[np.ndarray]: RGB in [0, 1], each (h_i, w_i, 3); 0 and 1 are the

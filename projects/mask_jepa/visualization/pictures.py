@@ -14,16 +14,10 @@ OUTLINE = np.array([0.0, 1.0, 1.0])  # cyan, not in the error's colours
 
 
 def fixed_batch(dataset: BaseDataset, num_images: int) -> dict:
-    """Load images of a dataset; the same whenever it is called.
+    """Load images, evenly spread over a dataset, the same at every call.
 
-    The global random generators are left as they were.
-
-    Args:
-        dataset (BaseDataset): Whose pipeline ends in ``PackDetInputs``.
-        num_images (int): How many, evenly spread over the dataset.
-
-    Returns:
-        dict: A batch with ``inputs`` and ``data_samples``.
+    Its pipeline ends in ``PackDetInputs``. The global random generators are
+    left as they were.
     """
     with fixed_seed(0):
         return pseudo_collate([
