@@ -33,7 +33,7 @@ class SegmentationProbe(ValLoop):
             pipeline is replaced by that of ``dataloader``, which has no
             random transform.
         max_images (int, optional): As for :func:`build_probe_loaders`.
-        **kwargs: As for :class:`DenseProbe`, of which it is the loop.
+        **kwargs: As for :class:`DenseProbe`, such as branch and levels.
 
     Raises:
         FileNotFoundError: If a folder with labelled images is missing.

@@ -24,13 +24,9 @@ HEALTH_PANELS = dict(
     leak='leak (0: nothing hidden is seen)')
 
 
-def draw_inputs(images: Tensor,
-                hidden: Tensor,
-                noisy_images: Tensor,
-                mean: Tensor,
-                std: Tensor,
-                titles: Sequence[str],
-                panel_size: int = 200) -> np.ndarray:
+def draw_inputs(images: Tensor, hidden: Tensor, noisy_images: Tensor,
+                mean: Tensor, std: Tensor,
+                titles: Sequence[str]) -> np.ndarray:
     """Show a batch as the model sees it, one image a row.
 
     Args:
@@ -39,14 +35,13 @@ def draw_inputs(images: Tensor,
         noisy_images (Tensor): What the online encoder sees, (B, 3, H, W).
         mean (Tensor): Of the data preprocessor, (3, 1, 1), like ``std``.
         titles (Sequence[str]): One for each image.
-        panel_size (int): Longest side of a picture on the sheet, in pixels.
 
     Returns:
         np.ndarray: The sheet, RGB, uint8, (H, W, 3).
     """
     columns = _input_columns(images, hidden[:, 0], noisy_images, mean, std)
     return draw_sheet(
-        list(zip(*columns.values())), list(columns), titles, panel_size)
+        list(zip(*columns.values())), list(columns), titles, panel_size=200)
 
 
 def draw_pretraining(
@@ -118,8 +113,7 @@ def draw_pretraining(
 def draw_features(pictures: Sequence[np.ndarray],
                   titles: Sequence[str],
                   mask_features: Dict[str, List[Tensor]],
-                  num_clusters: int = 8,
-                  panel_size: int = 240) -> np.ndarray:
+                  num_clusters: int = 8) -> np.ndarray:
     """Compare the mask features of models, one image a column.
 
     Below the images, two rows a model: F_last clustered by k-means (paper,
@@ -131,7 +125,6 @@ def draw_features(pictures: Sequence[np.ndarray],
         mask_features (dict[str, list[Tensor]]): F_last of each image, each
             (C, H_i/4, W_i/4), by the name of the model.
         num_clusters (int): Colours of the k-means maps, at most 20.
-        panel_size (int): Longest side of a picture on the sheet, in pixels.
 
     Returns:
         np.ndarray: The sheet, RGB, uint8, (H, W, 3).
@@ -147,7 +140,7 @@ def draw_features(pictures: Sequence[np.ndarray],
         ]
         rows[f'{name}: PCA as RGB'] = principal_components(
             feature_maps, pictures)
-    return draw_sheet(list(rows.values()), titles, list(rows), panel_size)
+    return draw_sheet(list(rows.values()), titles, list(rows), panel_size=240)
 
 
 def draw_health(runs: Dict[str, Dict[int, Dict[str, float]]]) -> Figure:
