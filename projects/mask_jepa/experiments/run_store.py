@@ -132,7 +132,7 @@ class RunStore:
         return run.prepare(folder, self.folder(run.pretraining))
 
     def finish(self, run: Run, seconds: float) -> dict:
-        """Keep what came out of a run whose command took some seconds.
+        """Keep, and return, what came out of a run that has ended.
 
         Raises:
             ValueError: If a fine-tuning logged no score.
