@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from projects.mask_jepa.evaluation.health_check import check_health
-from projects.mask_jepa.evaluation.health_rules import health_rules
+from projects.mask_jepa.evaluation.health_record import health_rules
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [

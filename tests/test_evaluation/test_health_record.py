@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from projects.mask_jepa.evaluation.health_record import HealthRecord
-from projects.mask_jepa.evaluation.health_rules import (COLLAPSED,
-                                                        PARTIAL_COLLAPSE,
-                                                        health_rules)
+from projects.mask_jepa.evaluation.health_record import (COLLAPSED,
+                                                         PARTIAL_COLLAPSE,
+                                                         HealthRecord,
+                                                         health_rules)
 
 NAN = float('nan')
 CHANNELS = 40

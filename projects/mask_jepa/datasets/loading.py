@@ -27,10 +27,7 @@ class LoadUnlabeledImage(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load one image.
-
-        Args:
-            results (dict): With ``img_path`` (str).
+        """Load the image at ``img_path``.
 
         Returns:
             dict: With ``img`` (H, W, 3), uint8 or float32, ``img_shape`` and
@@ -58,13 +55,7 @@ class LoadUnlabeledImage(LoadImageFromFile):
 
 
 def decode_image(content: bytes) -> np.ndarray:
-    """Decode a whole image file.
-
-    Args:
-        content (bytes): The file.
-
-    Returns:
-        np.ndarray: 8-bit BGR, (H, W, 3).
+    """Decode a whole image file to 8-bit BGR, (H, W, 3).
 
     Raises:
         Exception: Of many types, if the bytes are no whole image.

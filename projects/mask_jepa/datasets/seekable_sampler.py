@@ -1,5 +1,5 @@
 from itertools import count, islice
-from typing import Iterator, Optional, Sized, Tuple
+from typing import Iterator, Tuple
 
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import InfiniteSampler
@@ -17,20 +17,10 @@ class SeekableInfiniteSampler(InfiniteSampler):
     of the draw. So a resumed run goes on with the very samples that the
     interrupted one would have seen, whatever the number of workers, and
     reads none of the earlier images again.
-
-    Args:
-        dataset (Sized): A dataset that takes such pairs, such as
-            :class:`UnlabeledImageDataset`.
-        shuffle (bool): Whether to shuffle each pass. Defaults to True.
-        seed (int, optional): None takes a random one. Defaults to None.
+    The dataset takes such pairs, as :class:`UnlabeledImageDataset` does.
     """
 
-    def __init__(self,
-                 dataset: Sized,
-                 shuffle: bool = True,
-                 seed: Optional[int] = None) -> None:
-        super().__init__(dataset, shuffle=shuffle, seed=seed)
-        self.first_draw = 0
+    first_draw = 0
 
     def seek(self, first_draw: int, seed: int) -> None:
         """Let the next iterator start later.

@@ -71,11 +71,7 @@ class UnlabeledImageDataset(BaseDataset):
         self.bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def load_data_list(self) -> List[dict]:
-        """List all images of all sources, sorted within each source.
-
-        Returns:
-            list[dict]: Each with ``img_path``.
-        """
+        """List the images of all sources, sorted within each of them."""
         return [
             dict(img_path=path) for source in self.sources
             for path in self._list(source)
@@ -111,9 +107,6 @@ class UnlabeledImageDataset(BaseDataset):
             index (int | tuple[int, int]): Index of the image; with the seed
                 of its augmentation if it comes from a
                 :class:`SeekableInfiniteSampler`.
-
-        Returns:
-            dict: What the pipeline gives.
         """
         if isinstance(index, int):
             return super().__getitem__(index)
@@ -122,14 +115,9 @@ class UnlabeledImageDataset(BaseDataset):
             return super().__getitem__(index)
 
     def prepare_data(self, index: int) -> Union[dict, None]:
-        """Run the pipeline.
+        """Run the pipeline; None if the file cannot be read.
 
-        Args:
-            index (int): Index of the image.
-
-        Returns:
-            dict | None: None if the file cannot be read, upon which
-            :class:`~mmengine.dataset.BaseDataset` draws another one.
+        Then :class:`~mmengine.dataset.BaseDataset` draws another one.
         """
         try:
             return super().prepare_data(index)
@@ -138,12 +126,7 @@ class UnlabeledImageDataset(BaseDataset):
             return None
 
     def _report_bad(self, index: int, error: UnreadableImageError) -> None:
-        """Count a bad file, name it once, and stop where there are too many.
-
-        Raises:
-            RuntimeError: If more than ``max_bad_fraction`` of all files are
-                bad.
-        """
+        """Count a bad file, name it once, and stop if there are too many."""
         if self.bad[index]:
             return
         self.bad[index] = True

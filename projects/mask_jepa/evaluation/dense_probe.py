@@ -32,15 +32,14 @@ class DenseProbe:
             classifiers, in a fixed order and without random transforms.
         test_loader (DataLoader): The same of other images, to predict.
         evaluator (Evaluator): With mmseg's ``IoUMetric``.
-        branch (str): 'online' or 'target'. Defaults to 'online'.
+        branch (str): 'online' or 'target'.
         levels (Sequence[str]): Of :func:`encode_levels`. The first one is
-            the headline. Defaults to ('F_last', 'F_3', 'c4').
-        regularization (float): Of :class:`RidgeProbe`. Defaults to 1e-3.
+            the headline.
+        regularization (float): Of :class:`RidgeProbe`.
         num_neighbors (int): Of :class:`NearestNeighborProbe`.
-            Defaults to 20.
         num_neighbor_places (int): Labelled places to compare with, the same
-            number from each image. Defaults to 10000.
-        progress (bool): Show a progress bar. Defaults to False.
+            number from each image.
+        progress (bool): Show a progress bar.
 
     Raises:
         ValueError: If there is no level, or too few images.
@@ -80,12 +79,7 @@ class DenseProbe:
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Dict[str, float]:
-        """Fit and test the classifiers.
-
-        Args:
-            model (nn.Module): As for :func:`find_encoder`, with a data
-                preprocessor that normalises and pads; left in the mode that
-                it was in.
+        """Fit and test the classifiers on a model, which stays in its mode.
 
         Returns:
             dict[str, float]: In per cent, ``linear_mIoU`` and ``knn_mIoU`` of
@@ -94,9 +88,7 @@ class DenseProbe:
         """
         # Starting a data loader draws from torch's global generator.
         with evaluating(model), fixed_seed(0):
-            classifiers = self._fit(model)
-            metrics = self._test(model, classifiers)
-        return metrics
+            return self._test(model, self._fit(model))
 
     def _encode(self, model: nn.Module,
                 loader: DataLoader) -> Iterator[Tuple]:

@@ -22,12 +22,11 @@ def find_encoder(
         model (nn.Module): A ``MaskJEPA``, or a mask classifier of mmdet or
             mmseg.
         branch (str): 'online' or 'target'; a mask classifier has only the
-            first. Defaults to 'online'.
+            first.
 
     Returns:
-        tuple[nn.Module, nn.Module, MaskClassifierAdapter]: The backbone, the
-        neck (an ``nn.Identity`` if there is none), and the adapter that runs
-        the pixel decoder.
+        tuple: The backbone, the neck (an ``nn.Identity`` if there is none),
+        and the adapter that runs the pixel decoder.
 
     Raises:
         ValueError: If the model has no such branch.
@@ -63,9 +62,8 @@ def encode_levels(model: nn.Module,
     """Encode clean images, and name every level of the features.
 
     Args:
-        model (nn.Module): As for :func:`find_encoder`.
+        model (nn.Module): As for :func:`find_encoder`, like ``branch``.
         image (Tensor): Normalised images, (B, 3, H, W).
-        branch (str): 'online' or 'target'. Defaults to 'online'.
 
     Returns:
         dict[str, Tensor]: 'c1' to 'c4' (the stages of the backbone, fine to
@@ -92,8 +90,8 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
             of a stock tool; None initialises the weights.
 
     Returns:
-        nn.Module: On the CPU. Its data preprocessor normalises as the
-        config's does, and pads to multiples of 32 pixels.
+        nn.Module: On the CPU. It normalises as the config says, and pads to
+        multiples of 32 pixels.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,4 +1,5 @@
-from typing import Dict
+"""What a JEPA loss does not show, as numbers."""
+from typing import Dict, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -7,8 +8,6 @@ from torch import Tensor
 from ..models import MaskJEPA, TargetPrediction
 from ..models.block_masking import resize_mask
 from ..utils import evaluating
-from .feature_health import (channel_std, effective_rank, mask_entropy,
-                             mean_cosines, mean_norm, used_share)
 
 
 @torch.no_grad()
@@ -94,3 +93,77 @@ def prediction_leak(model: MaskJEPA, image: Tensor,
     after = changed.prediction.float().movedim(1, -1)[places]
     spread = (before - before.mean(0)).square().mean().sqrt()
     return (after - before).square().mean().sqrt() / spread.clamp(min=1e-12)
+
+
+def effective_rank(features: Tensor) -> Tensor:
+    """Count the directions that features, (B, C, h, w), really use.
+
+    Exponential of the entropy of the normalised singular values (Roy and
+    Vetterli, EUSIPCO 2007; RankMe of Garrido et al., ICML 2023), of the
+    centred features: a scalar between 1 (one direction) and C (isotropic);
+    NaN where a feature is not finite.
+    """
+    samples = features.float().permute(0, 2, 3, 1).flatten(0, 2)
+    if not samples.isfinite().all():
+        return samples.new_tensor(float('nan'))
+    samples = samples - samples.mean(0)
+    # Squared singular values; of C x C, where the features are many more.
+    spectrum = torch.linalg.eigvalsh(samples.T @ samples).clamp(min=0).sqrt()
+    share = spectrum / spectrum.sum().clamp(min=1e-12)
+    return torch.special.entr(share).sum().exp()
+
+
+def channel_std(features: Tensor) -> Tensor:
+    r"""Measure the spread of L2-normalised features, (B, C, h, w).
+
+    Mean over channels of the standard deviation over places, times
+    :math:`\sqrt C`: a scalar, 1 for isotropic features and 0 for collapsed
+    ones (Chen and He, CVPR 2021, Sec. 4.1).
+    """
+    samples = features.float().permute(0, 2, 3, 1).flatten(0, 2)
+    std = F.normalize(samples, dim=1).std(0).mean()
+    return std * samples.shape[1]**0.5
+
+
+def mean_cosines(features: Tensor) -> Tuple[Tensor, Tensor]:
+    """Measure how alike the features, (B, C, h, w), of two places are.
+
+    Returns:
+        tuple[Tensor, Tensor]: Mean cosine of all pairs of places of one
+        image, and of all pairs of places of two images (NaN for a single
+        image), scalars in [-1, 1].
+    """
+    unit = F.normalize(features.float().flatten(2), dim=1)
+    num_images, _, num_places = unit.shape
+    # A sum over pairs is a product of sums.
+    image_sums = unit.sum(2)
+    within = image_sums.square().sum()
+    between = image_sums.sum(0).square().sum() - within
+    within_pairs = num_images * num_places * (num_places - 1)
+    between_pairs = num_images * (num_images - 1) * num_places**2
+    return ((within - num_images * num_places) / within_pairs,
+            between / between_pairs)
+
+
+def mean_norm(features: Tensor) -> Tensor:
+    """Average the L2 norm of features, (B, C, h, w), over the places."""
+    return features.float().norm(dim=1).mean()
+
+
+def mask_entropy(mask_weights: Tensor) -> Tensor:
+    """Measure how undecided the places are between the queries.
+
+    Mean entropy over the places, in nats, of alpha, (B, N, h, w), which sums
+    to one over N: 0 where each place has one query, ln N where every query
+    sees everything alike.
+    """
+    return torch.special.entr(mask_weights.float()).sum(1).mean()
+
+
+def used_share(mask_weights: Tensor) -> Tensor:
+    """Measure the share of queries that own a place, in [1 / N, 1].
+
+    They are the strongest of alpha, (B, N, h, w), at some place of an image.
+    """
+    owner = F.one_hot(mask_weights.argmax(1), mask_weights.shape[1])
+    return owner.amax((1, 2)).float().mean()

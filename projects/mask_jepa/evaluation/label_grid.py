@@ -43,16 +43,9 @@ def _cells(length: int, image_length: int, input_length: int,
 def upsample_scores(scores: Tensor, image_shape: Tuple[int, int],
                     input_shape: Tuple[int, int],
                     label_shape: Tuple[int, int]) -> Tensor:
-    """Bring scores from the grid of the features to that of the labels.
+    """Bring scores, (K, h, w), to the grid of the labels, (K, *label_shape).
 
-    Args:
-        scores (Tensor): (K, h, w).
-        image_shape (tuple[int, int]): As for :func:`count_classes`.
-        input_shape (tuple[int, int]): As for :func:`count_classes`.
-        label_shape (tuple[int, int]): Height and width of the label map.
-
-    Returns:
-        Tensor: (K, *label_shape).
+    The other shapes are as for :func:`count_classes`.
     """
     scores = F.interpolate(scores[None], input_shape, mode='bilinear')
     scores = scores[..., :image_shape[0], :image_shape[1]]

@@ -1,6 +1,6 @@
+from statistics import fmean
 from typing import Dict, List, Sequence
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
@@ -18,21 +18,12 @@ class PretrainMetric(BaseMetric):
       model.
     - ``reconstruction_error``: mean squared error to the clean image, in
       normalised pixels, and ``input_error``: that of the noisy image.
-
-    Args:
-        **kwargs: As for :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'pretrain'
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Measure one batch.
-
-        Args:
-            data_batch (dict): Not used.
-            data_samples (Sequence[dict]): What ``MaskJEPA.predict`` returns,
-                as dicts.
-        """
+        """Measure what ``MaskJEPA.predict`` returned for a batch."""
         for sample in data_samples:
             distance = prediction_error(sample['prediction'],
                                         sample['target_on_grid'])
@@ -50,7 +41,6 @@ class PretrainMetric(BaseMetric):
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Average over the images."""
         return {
-            name: torch.tensor([result[name] for result in results],
-                               dtype=torch.float64).mean().item()
+            name: fmean(result[name] for result in results)
             for name in results[0]
         }

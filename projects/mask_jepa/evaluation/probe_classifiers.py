@@ -16,7 +16,6 @@ class RidgeProbe:
 
     Args:
         regularization (float): :math:`\lambda`, above zero.
-            Defaults to 1e-3.
     """
 
     def __init__(self, regularization: float = 1e-3) -> None:
@@ -55,14 +54,7 @@ class RidgeProbe:
         self.bias = target_mean - feature_mean @ self.weights
 
     def predict(self, features: Tensor) -> Tensor:
-        """Score the classes.
-
-        Args:
-            features (Tensor): (n, C).
-
-        Returns:
-            Tensor: (n, K).
-        """
+        """Score the classes, (n, K), by features, (n, C)."""
         return features.double() @ self.weights + self.bias
 
 
@@ -72,9 +64,6 @@ class NearestNeighborProbe:
     Nearness is the cosine between features, centred on the mean of the
     labelled ones; each neighbour has one vote. It equals scikit-learn's
     ``KNeighborsClassifier(metric='cosine')`` on centred features.
-
-    Args:
-        num_neighbors (int): k. Defaults to 20.
     """
 
     chunk_size = 4096  # places compared at a time, for the memory
@@ -85,12 +74,9 @@ class NearestNeighborProbe:
         self.targets = []
 
     def add(self, features: Tensor, targets: Tensor) -> None:
-        """Remember labelled places.
+        """Remember labelled places, as for :meth:`RidgeProbe.add`.
 
-        Args:
-            features (Tensor): (n, C).
-            targets (Tensor): Share of each class in the place, (n, K); the
-                largest one is its label.
+        The largest share of a class is the label of its place.
         """
         self.features.append(features.float())
         self.targets.append(targets.argmax(1))
@@ -107,14 +93,7 @@ class NearestNeighborProbe:
         self.labels = torch.cat(labels).to(device)
 
     def predict(self, features: Tensor) -> Tensor:
-        """Count the votes.
-
-        Args:
-            features (Tensor): (n, C).
-
-        Returns:
-            Tensor: Share of the votes, (n, K).
-        """
+        """Share the votes, (n, K), by features, (n, C)."""
         features = F.normalize(features.float() - self.mean, dim=1)
         count = min(self.num_neighbors, len(self.bank))
         votes = []

@@ -21,7 +21,7 @@ def build_probe_loaders(
         train_dataset (dict): Its ``train_dataloader.dataset``. The pipeline
             is replaced by that of ``test_loader``.
         max_images (int, optional): Of each data set, use at most so many
-            images, evenly spread; None uses all. Defaults to None.
+            images, evenly spread; None uses all.
 
     Returns:
         dict[str, DataLoader]: 'fit' and 'test', in a fixed order.
@@ -57,15 +57,12 @@ def build_probe_loaders(
 
 def build_probe_evaluator(config: Union[dict, List[dict]],
                           dataset: BaseDataset) -> Evaluator:
-    """Build the evaluator of a probe from an mmseg config.
+    """Build the evaluator of a probe, to be copied for each classifier.
 
     Args:
-        config (dict | list[dict]): Its ``val_evaluator``; whatever mmseg's
-            ``IoUMetric`` measures there, here it is mIoU.
+        config (dict | list[dict]): ``val_evaluator`` of an mmseg config;
+            whatever its ``IoUMetric`` measures there, here it is mIoU.
         dataset (BaseDataset): What is tested.
-
-    Returns:
-        Evaluator: One for all classifiers, to be copied.
     """
     metrics = config if isinstance(config, (list, tuple)) else [config]
     evaluator = Evaluator([

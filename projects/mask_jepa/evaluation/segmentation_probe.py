@@ -1,5 +1,5 @@
 import time
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional
 
 from mmdet.registry import LOOPS
 from mmengine.hooks import Hook
@@ -23,10 +23,8 @@ class SegmentationProbe(ValLoop):
     ``train_cfg.val_interval`` says when, and ``save_best=
     'probe/linear_mIoU'`` in the checkpoint hook keeps the best checkpoint.
     The same is measured once before the first step, and every later value is
-    reported beside it.
-
-    See :class:`DenseProbe` for what is measured. It draws no random number
-    of the training's and leaves the weights alone.
+    reported beside it. It draws no random number of the training's and
+    leaves the weights alone.
 
     Args:
         dataloader (dict): Images to test on, ``val_dataloader``.
@@ -35,10 +33,7 @@ class SegmentationProbe(ValLoop):
             pipeline is replaced by that of ``dataloader``, which has no
             random transform.
         max_images (int, optional): As for :func:`build_probe_loaders`.
-        branch (str): 'online' or 'target'. Defaults to 'online'.
-        levels (Sequence[str]): Levels of :func:`encode_levels`, the headline
-            first. Defaults to ('F_last', 'F_3', 'c4').
-        **kwargs: As for :class:`DenseProbe`.
+        **kwargs: As for :class:`DenseProbe`, such as branch and levels.
 
     Raises:
         FileNotFoundError: If a folder with labelled images is missing.
@@ -50,8 +45,6 @@ class SegmentationProbe(ValLoop):
                  evaluator: dict,
                  train_dataset: dict,
                  max_images: Optional[int] = None,
-                 branch: str = 'online',
-                 levels: Sequence[str] = ('F_last', 'F_3', 'c4'),
                  **kwargs) -> None:
         try:
             loaders = build_probe_loaders(dataloader, train_dataset,
@@ -67,7 +60,7 @@ class SegmentationProbe(ValLoop):
             runner, loaders['test'],
             build_probe_evaluator(evaluator, loaders['test'].dataset))
         self.probe = DenseProbe(loaders['fit'], self.dataloader,
-                                self.evaluator, branch, levels, **kwargs)
+                                self.evaluator, **kwargs)
         runner.register_hook(_ProbeInitialWeights(self))
 
     def run(self) -> Dict[str, float]:
@@ -80,7 +73,8 @@ class SegmentationProbe(ValLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         metrics = self.measure()
-        initial = self.initial_metrics()
+        # None in a run that was begun without the probe.
+        initial = self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
         self.runner.logger.info(self.summary(metrics, initial))
         metrics.update({
             name.replace(PREFIX, INITIAL): value
@@ -99,24 +93,9 @@ class SegmentationProbe(ValLoop):
                                 time.perf_counter() - begin)
         return {f'{PREFIX}{name}': value for name, value in metrics.items()}
 
-    def initial_metrics(self) -> Optional[Dict[str, float]]:
-        """Look up what the initial weights reached.
-
-        Returns:
-            dict[str, float] | None: None in a run that was begun without the
-            probe.
-        """
-        return self.runner.message_hub.runtime_info.get(INITIAL_RECORD)
-
     def summary(self, metrics: Dict[str, float],
                 initial: Optional[Dict[str, float]]) -> str:
-        """Say in one line whether the features are better than they were.
-
-        Args:
-            metrics (dict[str, float]): Of :meth:`measure`.
-            initial (dict[str, float], optional): The same of the initial
-                weights.
-        """
+        """Say in one line whether the features are better than at first."""
         parts = []
         for name, value in metrics.items():
             start = ''

@@ -3,12 +3,11 @@
 The rest of the package neither needs nor imports it.
 """
 from .choice import choose_images
-from .comparison import group_scores
+from .comparison import group_scores, make_tables
 from .experiment import Experiment, read_experiment
 from .results import find_results, write_results
 from .run_store import RunStore
 from .runs import Finetuning, Pretraining
-from .summary import make_tables
 from .workers import Workers
 
 __all__ = [

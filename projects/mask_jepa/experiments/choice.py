@@ -1,4 +1,3 @@
-"""The choice of the images whose labels are used."""
 from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np

@@ -1,4 +1,3 @@
-"""Read an experiment: arms x tasks x label fractions x seeds."""
 import ast
 import copy
 import itertools
@@ -13,27 +12,22 @@ from .runs import Finetuning, Pretraining, Task
 
 KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',
         'compare_with')
-TASK_KEYS = ('config', 'library', 'metric', 'scale', 'options')
-PRETRAINING_KEYS = ('config', 'library', 'options')
-ARM_KEYS = ('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
-            'seeds')
+ENTRY_KEYS = dict(
+    pretrainings=('config', 'library', 'options'),
+    tasks=('config', 'library', 'metric', 'scale', 'options'),
+    arms=('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
+          'seeds'))
 PRETRAINING_LIBRARIES = ('mask_jepa', 'mmpretrain')
 
 
 class Experiment(NamedTuple):
-    """An experiment, laid out as runs.
+    """An experiment, laid out as runs."""
 
-    Attributes:
-        name (str): Of its file.
-        question (str): First line of its file's docstring; '' without one.
-        compare_with (list[str]): Arms that all others are compared with.
-        finetunings (list[Finetuning]): All runs that give a score, those of
-            one seed together; each knows the pretraining that it needs.
-    """
-
-    name: str
-    question: str
-    compare_with: List[str]
+    name: str  # of its file
+    question: str  # first line of its file's docstring; '' without one
+    compare_with: List[str]  # arms that all others are compared with
+    # All runs that give a score, those of one seed together; each knows
+    # the pretraining that it needs.
     finetunings: List[Finetuning]
 
     @property
@@ -49,15 +43,7 @@ class Experiment(NamedTuple):
                seeds: Optional[List[int]] = None,
                arms: Optional[List[str]] = None,
                labels: Optional[List[int]] = None) -> 'Experiment':
-        """Choose some of the runs; None leaves all.
-
-        Args:
-            seeds (list[int], optional): Their seeds.
-            arms (list[str], optional): Names of their arms.
-            labels (list[int], optional): Their numbers of labels.
-
-        Returns:
-            Experiment: The chosen runs.
+        """Choose the runs with some seeds, names of arms or numbers of labels.
 
         Raises:
             ValueError: If there is no run with one of them.
@@ -92,12 +78,6 @@ def read_experiment(path: str) -> Experiment:
       ``label_fractions``, ``seeds`` narrow an arm to some of them.
     - ``compare_with``: arms that the others are compared with, seed by seed.
 
-    Args:
-        path (str): File.
-
-    Returns:
-        Experiment: Its runs.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it does not fit the form above.
@@ -128,12 +108,7 @@ def read_experiment(path: str) -> Experiment:
 
 
 def count_images(config: Config, library: str) -> int:
-    """Count the training images of a task, after the data set's filter.
-
-    Args:
-        config (Config): Of the task.
-        library (str): Whose data set it is: 'mmdet' or 'mmseg'.
-    """
+    """Count the training images of a task, after the data set's filter."""
     init_default_scope(library)
     return len(DATASETS.build(copy.deepcopy(config.train_dataloader.dataset)))
 
@@ -170,8 +145,7 @@ def _check(plan: Config, path: str) -> None:
     ]
     if missing:
         raise ValueError(f'{path} lacks {", ".join(missing)}.')
-    for kind, allowed in (('pretrainings', PRETRAINING_KEYS),
-                          ('tasks', TASK_KEYS), ('arms', ARM_KEYS)):
+    for kind, allowed in ENTRY_KEYS.items():
         for name, entry in plan[kind].items():
             _check_entry(f'{kind}[{name!r}]', entry, allowed)
     for name, entry in plan.pretrainings.items():

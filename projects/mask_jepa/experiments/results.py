@@ -4,10 +4,9 @@ import os.path as osp
 from typing import List
 
 from ..utils import AtomicLocalBackend
-from .comparison import group_scores
+from .comparison import draw, group_scores, make_tables
 from .experiment import Experiment
 from .run_store import RunStore
-from .summary import draw, make_tables
 
 
 def find_results(experiment: Experiment,
@@ -20,7 +19,7 @@ def find_results(experiment: Experiment,
         store (RunStore): Where its runs lie.
         earlier (bool): Whether a score that was published under the same
             names, by a run whose config has changed since, stands for one
-            that is still to be made. Defaults to False.
+            that is still to be made.
 
     Returns:
         list[dict]: Results of its fine-tunings, in their order.
@@ -45,12 +44,8 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
     """Write what is known so far: results.json, table.md and plot.png.
 
     What was published before and is no run of the experiment any more, since
-    its config has changed, is kept as ``earlier``.
-
-    Args:
-        experiment (Experiment): All of it.
-        store (RunStore): Where its runs lie.
-        out (str): Folder; untouched while there is nothing.
+    its config has changed, is kept as ``earlier``. The folder stays as it is
+    while nothing is known.
     """
     found = find_results(experiment, store)
     if not found:

@@ -1,4 +1,3 @@
-"""Where the runs of experiments lie, and what is known of those that ended."""
 import fcntl
 import json
 import os
@@ -19,11 +18,9 @@ Run = Union[Pretraining, Finetuning]
 
 
 def describe_code() -> str:
-    """Name the version of the code.
+    """Name the commit of the code, with '+' where files differ from it.
 
-    Returns:
-        str: Commit, with '+' where files differ from it; '' outside of git,
-        or without it.
+    '' outside of git, or without it.
     """
     try:
         result = subprocess.run(
@@ -104,14 +101,10 @@ class RunStore:
         return None
 
     def missing(self, finetunings: Sequence[Finetuning]) -> List[Run]:
-        """List what is still to be made for some scores.
+        """List what is still to be made for the scores of fine-tunings.
 
-        Args:
-            finetunings (Sequence[Finetuning]): The runs that give them.
-
-        Returns:
-            list[Pretraining | Finetuning]: Seed by seed, pretrainings first;
-            each once, under the first arm that asks for it.
+        Seed by seed, pretrainings first; each once, under the first arm that
+        asks for it.
         """
         scores = {}
         for run in finetunings:
@@ -139,14 +132,7 @@ class RunStore:
         return run.prepare(folder, self.folder(run.pretraining))
 
     def finish(self, run: Run, seconds: float) -> dict:
-        """Keep what came out.
-
-        Args:
-            run (Pretraining | Finetuning): A run whose command has ended.
-            seconds (float): How long the command took.
-
-        Returns:
-            dict: The result.
+        """Keep, and return, what came out of a run that has ended.
 
         Raises:
             ValueError: If a fine-tuning logged no score.

@@ -1,4 +1,3 @@
-"""The two kinds of runs of an experiment: pretraining and fine-tuning."""
 import copy
 import hashlib
 import json
@@ -17,11 +16,7 @@ from .choice import choose_images
 class Pretraining:
     """One label-free training.
 
-    Args:
-        name (str): Of the experiment's entry.
-        seed (int): Of its random numbers.
-        library (str): Whose train tool runs it: 'mask_jepa' or 'mmpretrain'.
-        config (Config): With the entry's options.
+    Its library, whose train tool runs it, is 'mask_jepa' or 'mmpretrain'.
     """
 
     def __init__(self, name: str, seed: int, library: str,
@@ -50,15 +45,9 @@ class Pretraining:
         return f'pretrain_{slug(self.name)}_seed{self.seed}_{self.digest}'
 
     def prepare(self, folder: str) -> List[str]:
-        """Write the config; give the command.
+        """Write the config; give the arguments of the Python interpreter.
 
         A training of ours that was stopped goes on where it was, bit for bit.
-
-        Args:
-            folder (str): Work directory.
-
-        Returns:
-            list[str]: Arguments of the Python interpreter.
         """
         if self.library == 'mask_jepa':
             return _command('tools/train.py', self.config,
@@ -68,23 +57,14 @@ class Pretraining:
 
 
 class Task(NamedTuple):
-    """What is trained with labels.
+    """What is trained with labels."""
 
-    Attributes:
-        name (str): Of the experiment's entry.
-        config (Config): With the entry's options.
-        library (str): Whose train tool runs it: 'mmdet' or 'mmseg'.
-        metric (str): The score, as the library logs it.
-        scale (float): What the score is multiplied with.
-        num_images (int): Labelled images in all.
-    """
-
-    name: str
-    config: Config
-    library: str
-    metric: str
-    scale: float
-    num_images: int
+    name: str  # of the experiment's entry
+    config: Config  # with the entry's options
+    library: str  # whose train tool runs it: 'mmdet' or 'mmseg'
+    metric: str  # the score, as the library logs it
+    scale: float  # what the score is multiplied with
+    num_images: int  # labelled images in all
 
 
 class Finetuning:
@@ -99,11 +79,10 @@ class Finetuning:
         fraction (float): Share of the labelled images, in (0, 1].
         seed (int): Of the random numbers, and of the choice of images.
         pretraining (Pretraining, optional): None: random weights.
-        branch (str): 'online' or 'target'; Mask-JEPA only. Defaults to
-            'online'.
+        branch (str): 'online' or 'target'; Mask-JEPA only.
         parts (Iterable[str]): As for ``tools/export_pretrained.py``.
             Mask-JEPA only: of other pretrainings, the model takes what it
-            knows, the backbone. Defaults to all.
+            knows, the backbone.
     """
 
     def __init__(self,
@@ -151,12 +130,7 @@ class Finetuning:
                 f'{slug(self.arm)}_seed{self.seed}_{self.digest}')
 
     def prepare(self, folder: str, pretraining_folder: str = '') -> List[str]:
-        """Write config and initial weights; give the command.
-
-        Args:
-            folder (str): Work directory.
-            pretraining_folder (str): Work directory of the pretraining.
-                Defaults to '', for random weights.
+        """Write config and initial weights, from the pretraining's folder.
 
         Returns:
             list[str]: Arguments of the Python interpreter.
@@ -189,9 +163,6 @@ def _command(tool: str, config: Config, folder: str) -> List[str]:
 
 def digest(content: object) -> str:
     """Name what a run consists of, wherever the data lie.
-
-    Args:
-        content (object): Lists, dicts and plain values.
 
     Returns:
         str: Ten hexadecimal digits.

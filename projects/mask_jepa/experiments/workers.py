@@ -1,4 +1,3 @@
-"""Run commands side by side, each as soon as what it needs is there."""
 import os
 import os.path as osp
 import queue
@@ -17,7 +16,7 @@ LOG = 'log.txt'
 
 
 class Workers:
-    """A few processes that make runs.
+    """A few processes that make runs, each as soon as what it needs is there.
 
     Args:
         store (RunStore): Where the runs lie.
@@ -37,10 +36,7 @@ class Workers:
             self.slots.put(slot)
 
     def make(self, runs: List[Run]) -> None:
-        """Make all runs, in this order as far as what they need is there.
-
-        Args:
-            runs (list[Pretraining | Finetuning]): None of them made yet.
+        """Make runs, in this order as far as what they need is there.
 
         Raises:
             RuntimeError: If runs fail; the others in progress are finished
@@ -104,12 +100,7 @@ class Workers:
 
 
 class Clock:
-    """Tells what has ended, and for about how long the rest will take.
-
-    Args:
-        runs (list[Pretraining | Finetuning]): All that are to be made.
-        jobs (int): Runs at a time.
-    """
+    """Tells what has ended, and for about how long the rest will take."""
 
     def __init__(self, runs: List[Run], jobs: int) -> None:
         self.count = len(runs)

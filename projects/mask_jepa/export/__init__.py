@@ -1,10 +1,10 @@
-from .convert import (BRANCHES, HEAD_PREFIXES, PARTS, TARGET_LIBRARIES, Export,
-                      export_weights, left_out_reasons)
-from .coverage import ModuleCoverage, coverage_report
-from .files import check_out, load_checkpoint, parts_left_out, save_export
+from .convert import (BRANCHES, HEAD_PREFIXES, PARTS, SOURCES,
+                      TARGET_LIBRARIES, Export, export_weights, import_weights,
+                      is_imported, left_out_reasons)
+from .files import (ModuleCoverage, check_out, coverage_report,
+                    load_checkpoint, parts_left_out, save_export)
 from .foreign_files import load_foreign_weights
 from .frameworks import BACKBONE_ALONE, FRAMEWORKS, Written
-from .import_weights import SOURCES, import_weights, is_imported
 from .pretraining_config import load_pretraining_config, pretraining_config
 
 __all__ = [

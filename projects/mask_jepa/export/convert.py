@@ -1,12 +1,16 @@
 from collections import Counter
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from mmengine.config import ConfigDict
 from torch import Tensor
+
+from .frameworks import detectron2_table, huggingface_table, rename_to_ours
 
 # What each library calls the head of its Mask2Former, ...
 TARGET_LIBRARIES = dict(mmdet='panoptic_head.', mmseg='decode_head.')
 # ... and mmdet that of Mask2Former for video instances.
 HEAD_PREFIXES = {**TARGET_LIBRARIES, 'mmdet-vis': 'track_head.'}
+SOURCES = (*TARGET_LIBRARIES, 'huggingface', 'detectron2')
 BRANCHES = ('online', 'target')
 
 ONLINE_HEAD = 'panoptic_head.'
@@ -47,19 +51,11 @@ UNTRAINED_QUERIES = ('learned queries: with a query noise of sigma = 1 '
 
 
 class Export(NamedTuple):
-    """Weights for a stock model, and what was not taken along.
+    """Weights for a stock model, and what was not taken along."""
 
-    Attributes:
-        state_dict (dict[str, Tensor]): Named as the library names them.
-        left_out (dict[str, str]): Each other key of the checkpoint, with the
-            reason.
-        parts (tuple[str]): The parts that were asked for, of
-            :data:`PARTS`, in its order.
-    """
-
-    state_dict: Dict[str, Tensor]
-    left_out: Dict[str, str]
-    parts: Tuple[str, ...]
+    state_dict: Dict[str, Tensor]  # named as the library names them
+    left_out: Dict[str, str]  # other keys of the checkpoint, and why
+    parts: Tuple[str, ...]  # that were asked for, in the order of PARTS
 
 
 def export_weights(state_dict: Dict[str, Tensor],
@@ -75,10 +71,10 @@ def export_weights(state_dict: Dict[str, Tensor],
         state_dict (dict[str, Tensor]): Of a
             :class:`~projects.mask_jepa.models.MaskJEPA`.
         library (str): 'mmdet', 'mmseg', or 'mmdet-vis' for Mask2FormerVIS.
-        branch (str): 'online' or 'target'. Defaults to 'online'.
+        branch (str): 'online' or 'target'.
         parts (Sequence[str]): Which of 'backbone', 'pixel_decoder' and
             'transformer_decoder', the last with all of the head that is not
-            the pixel decoder. Defaults to all three.
+            the pixel decoder.
 
     Returns:
         Export: The weights, on the CPU, and what was left out.
@@ -169,3 +165,48 @@ def _learned_queries_key(state_dict: Dict[str, Tensor]) -> str:
 def left_out_reasons(export: Export) -> Counter:
     """Count the tensors that were left out for each reason."""
     return Counter(export.left_out.values())
+
+
+def is_imported(name: str) -> bool:
+    """Whether a pretraining's tensor comes from a trained mask classifier.
+
+    The class predictor does not: the pretraining has classes of its own.
+    """
+    return (name.startswith(('backbone.', 'neck.', ONLINE_HEAD))
+            and not name.startswith(f'{ONLINE_HEAD}cls_embed.'))
+
+
+def import_weights(weights: Dict[str, Tensor], source: str,
+                   model: ConfigDict) -> Tuple[Dict[str, Tensor], List[str]]:
+    """Name the weights of a trained mask classifier as a pretraining does.
+
+    Args:
+        weights (dict[str, Tensor]): Of the other library.
+        source (str): One of :data:`SOURCES`.
+        model (ConfigDict): The ``model`` of the pretraining's config.
+
+    Returns:
+        tuple: What the pretraining can start from, and the names of what
+        stays behind.
+
+    Raises:
+        ValueError: If the source is unknown or has no such architecture.
+    """
+    if source not in SOURCES:
+        raise ValueError(f'The source must be one of {", ".join(SOURCES)}, '
+                         f'but is {source}.')
+    if source == 'huggingface':
+        return rename_to_ours(weights, huggingface_table(model))
+    if source == 'detectron2':
+        return rename_to_ours(weights, detectron2_table(model))
+    head = TARGET_LIBRARIES[source]
+    ours, left = {}, []
+    for name, value in weights.items():
+        our_name = name
+        if name.startswith(head):
+            our_name = ONLINE_HEAD + name.removeprefix(head)
+        if is_imported(our_name):
+            ours[our_name] = value
+        else:
+            left.append(name)
+    return ours, left

@@ -1,7 +1,10 @@
 import os.path as osp
-from typing import List
+from collections import defaultdict
+from typing import Dict, List, NamedTuple
 
+import torch
 from mmengine.runner import save_checkpoint
+from torch import Tensor, nn
 
 from ..utils import ATOMIC_LOCAL
 from ..version import __version__
@@ -11,9 +14,6 @@ from .safe_loading import load_without_objects
 
 def load_checkpoint(path: str) -> dict:
     """Load a checkpoint of OpenMMLab's kind, and build no object.
-
-    Args:
-        path (str): File, as for :func:`load_without_objects`.
 
     Returns:
         dict: With ``state_dict``, and whatever else the file holds.
@@ -32,14 +32,9 @@ def load_checkpoint(path: str) -> dict:
 
 
 def parts_left_out(checkpoint: dict) -> List[str]:
-    """Name the parts that an export was not asked for.
+    """Name the parts that the export in a checkpoint was not asked for.
 
-    Args:
-        checkpoint (dict): As loaded by :func:`load_checkpoint`.
-
-    Returns:
-        list[str]: Of :data:`~projects.mask_jepa.export.PARTS`; none if the
-        file does not say which parts it holds.
+    None if the file does not say which parts it holds.
     """
     meta = checkpoint.get('meta')
     parts = meta.get('parts', PARTS) if isinstance(meta, dict) else PARTS
@@ -51,14 +46,8 @@ def save_export(export: Export, path: str, library: str, branch: str,
     """Save exported weights, whole or not at all.
 
     The file holds tensors and plain types only, so that it loads with
-    ``weights_only=True``.
-
-    Args:
-        export (Export): As made by :func:`export_weights`.
-        path (str): File to write.
-        library (str): 'mmdet' or 'mmseg'.
-        branch (str): 'online' or 'target'.
-        source (str): Where the weights come from, for the record.
+    ``weights_only=True``; with them library, branch and source (where the
+    weights come from), for the record.
     """
     save_checkpoint(
         dict(
@@ -80,7 +69,6 @@ def check_out(path: str, source: str, is_folder: bool = False) -> None:
         path (str): What will be written.
         source (str): What will be read.
         is_folder (bool): Whether it is a folder of files, not a file.
-            Defaults to False.
 
     Raises:
         ValueError: If the source or something of another kind is in that
@@ -101,3 +89,39 @@ def check_out(path: str, source: str, is_folder: bool = False) -> None:
     if not osp.isdir(above):
         raise ValueError(f'{path} cannot be written, since {above} is no '
                          'folder: give another --out.')
+
+
+class ModuleCoverage(NamedTuple):
+    """How many tensors of a module came from a file."""
+
+    module: str  # two levels deep, such as 'decode_head.mask_embed'
+    expected: int  # that the file promises to the module
+    loaded: int  # of these, those that the model has in that shape
+    equal: int  # of these, those that are equal to the file, bit for bit
+    other: int  # that the file does not hold
+
+
+def coverage_report(model: nn.Module,
+                    weights: Dict[str, Tensor]) -> List[ModuleCoverage]:
+    """Compare a model, after ``init_weights``, with a file's state dict.
+
+    Returns:
+        list[ModuleCoverage]: One for each module, in order of name.
+    """
+    own = model.state_dict()
+    counts = defaultdict(lambda: [0, 0, 0, 0])
+    for key, value in weights.items():
+        count = counts[_module_of(key)]
+        count[0] += 1
+        if key in own and own[key].shape == value.shape:
+            count[1] += 1
+            count[2] += torch.equal(own[key].cpu(), value.to(own[key].dtype))
+    for key in own.keys() - weights.keys():
+        counts[_module_of(key)][3] += 1
+    return [ModuleCoverage(name, *counts[name]) for name in sorted(counts)]
+
+
+def _module_of(key: str) -> str:
+    """Name the first two levels; the backbone counts as one module."""
+    parts = key.split('.')[:-1]
+    return parts[0] if parts[0] == 'backbone' else '.'.join(parts[:2])

@@ -20,9 +20,6 @@ def load_foreign_weights(path: str) -> Dict[str, Tensor]:
         path (str): A folder or .safetensors file of Hugging Face, a .pth,
             .bin or .pkl file.
 
-    Returns:
-        dict[str, Tensor]: The weights.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds no weights, or is not whole.

@@ -9,12 +9,6 @@ from ..utils import load_config
 def load_pretraining_config(name: str) -> Config:
     """Load a config, and refuse one that pretrains nothing.
 
-    Args:
-        name (str): As for :func:`~projects.mask_jepa.utils.load_config`.
-
-    Returns:
-        Config: The config.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no config, or its model is no MaskJEPA.
@@ -31,12 +25,7 @@ def load_pretraining_config(name: str) -> Config:
 def pretraining_config(checkpoint: dict) -> Config:
     """Read the config that a checkpoint was trained with, and run nothing.
 
-    Args:
-        checkpoint (dict): As loaded by
-            :func:`~projects.mask_jepa.export.load_checkpoint`.
-
-    Returns:
-        Config: The config. Its ``custom_imports`` are not made.
+    Not even its ``custom_imports`` are made.
 
     Raises:
         ValueError: If the checkpoint holds none, or one that does more than

@@ -5,21 +5,6 @@ from typing import Any
 
 import torch
 
-# What tensors and state dicts are made of.
-TENSOR_PARTS = {
-    ('collections', 'OrderedDict'),
-    ('torch', 'Size'),
-    ('torch._utils', '_rebuild_parameter'),
-    ('torch._utils', '_rebuild_tensor_v2'),
-}
-# What arrays are made of.
-ARRAY_PARTS = {
-    ('numpy', 'dtype'),
-    ('numpy', 'ndarray'),
-    ('numpy._core.multiarray', '_reconstruct'),
-    ('numpy.core.multiarray', '_reconstruct'),
-}
-
 
 class Nothing:
     """Stands for an object that was not built; swallows all it is given."""
@@ -44,12 +29,14 @@ class Nothing:
 
 
 class TensorsOnlyUnpickler(pickle.Unpickler):
-    """Builds tensors and plain containers, and imports nothing else.
+    """Builds tensors and containers; of all else there is :class:`Nothing`."""
 
-    Of other objects there is :class:`Nothing`.
-    """
-
-    parts = TENSOR_PARTS
+    parts = {
+        ('collections', 'OrderedDict'),
+        ('torch', 'Size'),
+        ('torch._utils', '_rebuild_parameter'),
+        ('torch._utils', '_rebuild_tensor_v2'),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         is_dtype = module == 'torch' and name.endswith('Storage')
@@ -59,9 +46,14 @@ class TensorsOnlyUnpickler(pickle.Unpickler):
 
 
 class ArraysOnlyUnpickler(TensorsOnlyUnpickler):
-    """Builds arrays and plain containers, and imports nothing else."""
+    """The same for arrays."""
 
-    parts = ARRAY_PARTS
+    parts = {
+        ('numpy', 'dtype'),
+        ('numpy', 'ndarray'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', '_reconstruct'),
+    }
 
 
 # What torch.load takes for pickle. Checkpoints of mmengine 0.10's own hook
@@ -75,13 +67,8 @@ TENSORS_ONLY = SimpleNamespace(
 def load_without_objects(path: str) -> Any:
     """Load what ``torch.save`` wrote, on the CPU, and build no object.
 
-    Args:
-        path (str): File. If it holds objects, such as those that the stock
-            tools of mmengine 0.10 write, the tensors and plain containers
-            beside them are loaded.
-
-    Returns:
-        Any: The content.
+    If the file holds objects, such as those that the stock tools of mmengine
+    0.10 write, the tensors and plain containers beside them are loaded.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -7,20 +7,15 @@ NOT_DRAWN = {'iter', 'step', 'epoch'}
 
 
 class ChartGroup(NamedTuple):
-    """Keys of the log that belong into one chart.
-
-    Attributes:
-        title (str): Of the chart.
-        note (str): What it shows, in one sentence.
-        pattern (str): Regular expression of the keys; what its first group
-            matches, if it has one, is the label.
-        axis (str): 'log' for values that differ by orders of magnitude,
-            'zero' where the distance from zero counts, else ''.
-    """
+    """Keys of the log that belong into one chart."""
 
     title: str
-    note: str
+    note: str  # what it shows, in one sentence
+    # Regular expression of the keys; what its first group matches, if it has
+    # one, is the label.
     pattern: str
+    # 'log' for values that differ by orders of magnitude, 'zero' where the
+    # distance from zero counts, else ''
     axis: str = ''
 
 
@@ -80,10 +75,6 @@ def group_keys(
     rows: Dict[int, Row], groups: Tuple[ChartGroup, ...]
 ) -> List[Tuple[ChartGroup, Dict[str, str]]]:
     """Sort the keys of a log into charts; the first group that fits wins.
-
-    Args:
-        rows (dict[int, dict]): By iteration.
-        groups (tuple[ChartGroup, ...]): The charts.
 
     Returns:
         list[tuple[ChartGroup, dict[str, str]]]: Charts that have keys, and

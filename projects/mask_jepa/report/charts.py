@@ -21,27 +21,18 @@ Point = Tuple[int, Optional[float]]
 
 
 class Chart(NamedTuple):
-    """One chart of the page.
-
-    Attributes:
-        title (str): Above it.
-        note (str): What it shows, in one sentence.
-        height (int): In pixels.
-        figure (dict): Data and layout for plotly.js, plain types only.
-    """
+    """One chart of the page."""
 
     title: str
-    note: str
-    height: int
-    figure: Dict
+    note: str  # what it shows, in one sentence
+    height: int  # pixels
+    figure: Dict  # data and layout for plotly.js, plain types only
 
 
 def draw_charts(run: RunRecords) -> List[Chart]:
-    """Draw the curves of a run.
+    """Draw the curves of a run: losses first, then the probe, then all else.
 
-    Returns:
-        list[Chart]: Losses first, then the probe, then all else; without
-        colours for text and ground, which the page sets.
+    They lack the colours of text and ground, which the page sets.
     """
     # How long a validation took is no result of it.
     validation = {
@@ -62,14 +53,8 @@ def draw_charts(run: RunRecords) -> List[Chart]:
 def thin(points: List[Point], limit: int = MAX_POINTS) -> List[Point]:
     """Leave out points of a long curve, but no peak, valley or gap.
 
-    Args:
-        points (list[tuple[int, float | None]]): Iterations and values.
-        limit (int): How many points to keep at most, roughly. Defaults to
-            ``MAX_POINTS``.
-
-    Returns:
-        list[tuple[int, float | None]]: Of each stretch the lowest and the
-        highest point, and the first gap.
+    About ``limit`` points stay: of each stretch the lowest and the highest
+    one, and the first gap.
     """
     if len(points) <= limit:
         return points

@@ -4,11 +4,10 @@ import os.path as osp
 from typing import Dict, List
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from mmengine.fileio import get_file_backend
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from ..utils import ATOMIC_LOCAL, evenly_spread
+from ..utils import AtomicLocalBackend, evenly_spread
 from ..version import __version__
 from .charts import draw_charts
 from .run_records import RunRecords
@@ -23,10 +22,7 @@ WEBP_QUALITY = 85
 def write_report(run: RunRecords, path: str) -> None:
     """Write the page, whole or not at all.
 
-    Args:
-        run (RunRecords): What to show.
-        path (str): HTML file, which will need no other file and make no
-            request.
+    It needs no other file and makes no request.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -43,20 +39,13 @@ def write_report(run: RunRecords, path: str) -> None:
         albums=_embed_albums(run.pictures),
         version=__version__,
         plotly=get_plotlyjs())
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
-    backend.put_text(page, path)
+    AtomicLocalBackend().put_text(page, path)
 
 
 def embed_picture(path: str) -> str:
-    """Turn a picture into a URL that holds all of it.
+    """Turn a PNG file into a ``data:`` URL; '' if it is no whole picture.
 
     A large one is encoded anew as WebP, with as many pixels as before.
-
-    Args:
-        path (str): PNG file.
-
-    Returns:
-        str: A ``data:`` URL; empty if the file is no whole picture.
     """
     with open(path, 'rb') as file:
         content, kind = file.read(), 'png'

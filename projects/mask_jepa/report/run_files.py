@@ -1,4 +1,3 @@
-"""What a run leaves beside its log: verdict, config, environment, pictures."""
 import json
 import os.path as osp
 import re
@@ -22,19 +21,12 @@ PICTURE_NAME = re.compile(r'(.+)_(\d+)\.png')
 
 
 class Health(NamedTuple):
-    """The verdict on the features, as a hook wrote it.
+    """The verdict on the features, as a hook wrote it."""
 
-    Attributes:
-        verdict (str): 'healthy', 'partial collapse' or 'collapsed'.
-        reason (str): One sentence.
-        iteration (int, optional): Of the check.
-        rules (list[dict]): Each with name, condition, value, fired.
-    """
-
-    verdict: str
-    reason: str
-    iteration: Optional[int]
-    rules: List[Dict]
+    verdict: str  # 'healthy', 'partial collapse' or 'collapsed'
+    reason: str  # one sentence
+    iteration: Optional[int]  # of the check
+    rules: List[Dict]  # each with name, condition, value, fired
 
     @property
     def badge(self) -> str:
@@ -43,39 +35,23 @@ class Health(NamedTuple):
 
 
 class RunConfig(NamedTuple):
-    """What the page needs of the resolved config.
+    """What the page needs of the resolved config."""
 
-    Attributes:
-        name (str): File name without its ending.
-        text (str): The whole file.
-        max_iters (int, optional): When the training ends.
-        batch_size (int, optional): Images per iteration and process.
-    """
-
-    name: str = ''
-    text: str = ''
-    max_iters: Optional[int] = None
-    batch_size: Optional[int] = None
+    name: str = ''  # of the file, without its ending
+    text: str = ''  # the whole file
+    max_iters: Optional[int] = None  # when the training ends
+    batch_size: Optional[int] = None  # images per iteration and process
 
 
 class Environment(NamedTuple):
-    """Where a training ran.
+    """Where a training ran."""
 
-    Attributes:
-        text (str): As mmengine logged it.
-        num_processes (int, optional): Over which the training was spread.
-    """
-
-    text: str = ''
-    num_processes: Optional[int] = None
+    text: str = ''  # as mmengine logged it
+    num_processes: Optional[int] = None  # over which it was spread
 
 
 def read_health(work_dir: str) -> Optional[Health]:
-    """Read the ``health.json`` of a work directory.
-
-    Returns:
-        Health, optional: None where there is no readable one.
-    """
+    """Read the ``health.json`` of a run; None without a readable one."""
     path = osp.join(work_dir, 'health.json')
     if not osp.isfile(path):
         return None
@@ -126,11 +102,7 @@ def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:
 def read_environment(sessions: List[str]) -> Environment:
     """Read the environment from the newest text log that names it.
 
-    Args:
-        sessions (list[str]): Folders of the sessions, oldest first.
-
-    Returns:
-        Environment: Empty where no log names it.
+    It is empty where no log does; the sessions come oldest first.
     """
     for session in reversed(sessions):
         for path in sorted(glob(osp.join(escape(session), '*.log'))):
@@ -144,10 +116,7 @@ def read_environment(sessions: List[str]) -> Environment:
 
 
 def find_pictures(session: str) -> Dict[str, Dict[int, str]]:
-    """Find the pictures that mmengine's LocalVisBackend has saved.
-
-    Args:
-        session (str): Folder of the session; it need not hold any.
+    """Find the pictures that mmengine's LocalVisBackend saved in a session.
 
     Returns:
         dict[str, dict[int, str]]: Paths by name and iteration.

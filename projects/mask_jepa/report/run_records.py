@@ -14,29 +14,17 @@ Record = TypeVar('Record')
 
 
 class RunRecords(NamedTuple):
-    """All that a work directory tells about a run.
+    """All that a work directory tells about a run."""
 
-    Attributes:
-        name (str): Of the work directory.
-        num_sessions (int): How often the training was started.
-        training (dict[int, dict]): Logged values by iteration.
-        validation (dict[int, dict]): Validation results by iteration.
-        num_unreadable (int): Lines of the logs that were left out.
-        pictures (dict[str, dict[int, str]]): Paths by name and iteration.
-        health (Health, optional): The verdict.
-        config (RunConfig): The resolved config.
-        environment (Environment): Of the newest session.
-    """
-
-    name: str
-    num_sessions: int
-    training: Dict[int, Row]
-    validation: Dict[int, Row]
-    num_unreadable: int
-    pictures: Dict[str, Dict[int, str]]
+    name: str  # of the work directory
+    num_sessions: int  # how often the training was started
+    training: Dict[int, Row]  # logged values by iteration
+    validation: Dict[int, Row]  # results by iteration
+    num_unreadable: int  # lines of the logs that were left out
+    pictures: Dict[str, Dict[int, str]]  # paths by name and iteration
     health: Optional[Health]
     config: RunConfig
-    environment: Environment
+    environment: Environment  # of the newest session
 
     @property
     def iteration(self) -> int:
@@ -46,9 +34,6 @@ class RunRecords(NamedTuple):
 
 def read_run(work_dir: str) -> RunRecords:
     """Read the work directory of a run, running or over, resumed or not.
-
-    Args:
-        work_dir (str): As given to ``tools/train.py``.
 
     Returns:
         RunRecords: What is there; what is missing is empty.
@@ -90,18 +75,12 @@ def read_run(work_dir: str) -> RunRecords:
 
 
 class Scalars(NamedTuple):
-    """What mmengine logged between one start of a training and its end.
+    """What mmengine logged between one start of a training and its end."""
 
-    Attributes:
-        training (dict[int, dict]): Logged values by iteration.
-        validation (dict[int, dict]): Validation results by iteration; 0 is
-            before training.
-        num_unreadable (int): Lines that are no JSON object with a step, such
-            as the torn last line of a training that was killed.
-    """
-
-    training: Dict[int, Row]
-    validation: Dict[int, Row]
+    training: Dict[int, Row]  # logged values by iteration
+    validation: Dict[int, Row]  # results by iteration; 0 is before training
+    # Lines that are no JSON object with a step, such as the torn last line
+    # of a training that was killed.
     num_unreadable: int
 
     @property
@@ -113,11 +92,7 @@ class Scalars(NamedTuple):
 def read_scalars(path: str) -> Scalars:
     """Read the ``scalars.json`` of mmengine's LocalVisBackend.
 
-    Args:
-        path (str): File of JSON lines; NaN and Infinity are allowed.
-
-    Returns:
-        Scalars: By iteration.
+    It holds lines of JSON, in which NaN and Infinity are allowed.
     """
     scalars = Scalars({}, {}, 0)
     num_unreadable = 0
@@ -160,9 +135,6 @@ def merge_sessions(
         starts (list[int | None]): First training iteration of each session,
             oldest first; None if nothing was logged yet.
         sessions (list[dict]): Their records by iteration.
-
-    Returns:
-        dict[int, Any]: Records by iteration, in order.
     """
     merged = {}
     for start, records in zip(starts, sessions):

@@ -1,4 +1,3 @@
-"""A run in a few numbers: what was learned, and what it costs."""
 from math import isfinite
 from statistics import median
 from typing import Dict, List, NamedTuple, Optional
@@ -9,23 +8,14 @@ PROBES = {'linear': 'Linear', 'knn': 'k nearest neighbours'}
 
 
 class ProbeScore(NamedTuple):
-    """How a probe of the features moved.
-
-    Attributes:
-        probe (str): Its name.
-        start (float): mIoU of the initial weights, in per cent.
-        now (float): mIoU of the last probe, in per cent.
-        iteration (int): Of the last probe.
-        best (float): Highest mIoU so far, in per cent.
-        best_iteration (int): Of the highest mIoU, the first one of equals.
-    """
+    """How a probe of the features moved: mIoU in per cent."""
 
     probe: str
-    start: float
-    now: float
-    iteration: int
-    best: float
-    best_iteration: int
+    start: float  # of the initial weights
+    now: float  # of the last probe
+    iteration: int  # of the last probe
+    best: float  # highest so far
+    best_iteration: int  # the first one of equals
 
     @property
     def gain(self) -> float:
@@ -34,28 +24,17 @@ class ProbeScore(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A number with what it means.
-
-    Attributes:
-        label (str): What it is.
-        value (str): With its unit.
-        note (str): One sentence.
-    """
+    """A number with what it means."""
 
     label: str
-    value: str
-    note: str
+    value: str  # with its unit
+    note: str  # one sentence
 
 
 def probe_scores(validation: Dict[int, Row]) -> List[ProbeScore]:
     """Compare the probe of the features with that of the initial weights.
 
-    Args:
-        validation (dict[int, dict]): Validation results by iteration.
-
-    Returns:
-        list[ProbeScore]: One for each probe that has a start and a score
-        that are numbers.
+    A probe counts that has a start and a score that are numbers.
     """
     scores = []
     for key, probe in PROBES.items():
@@ -73,11 +52,7 @@ def probe_scores(validation: Dict[int, Row]) -> List[ProbeScore]:
 
 
 def throughput_facts(run: RunRecords) -> List[Fact]:
-    """Sum up speed and memory.
-
-    Returns:
-        list[Fact]: What is known, empty if no iteration was timed.
-    """
+    """Sum up speed and memory; nothing if no iteration was timed."""
     times = _finite_values(run.training, 'time')
     if not times:
         return []

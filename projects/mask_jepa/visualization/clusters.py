@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils import resample
 from torch import Tensor
 
-from .pictures import shrink
+from .pictures import shrink, split_places
 
 NUM_FITTED_PLACES = 8192
 
@@ -21,7 +21,6 @@ def cluster_features(feature_maps: Sequence[Tensor],
 
     Args:
         feature_maps (Sequence[Tensor]): F_last of each image, (C, h_i, w_i).
-        num_clusters (int): Number of clusters.
 
     Returns:
         list[np.ndarray]: Cluster of each place, (h_i, w_i).
@@ -42,7 +41,6 @@ def cluster_pixels(pictures: Sequence[np.ndarray],
     Args:
         pictures (Sequence[np.ndarray]): RGB in [0, 1], each (H_i, W_i, 3).
         shapes (Sequence[Sequence[int]]): Height and width of each map.
-        num_clusters (int): Number of clusters.
 
     Returns:
         list[np.ndarray]: Cluster of each place, (h_i, w_i).
@@ -70,12 +68,8 @@ def _cluster(maps: Sequence[np.ndarray],
         fitted = resample(
             places, replace=False, n_samples=NUM_FITTED_PLACES, random_state=0)
     kmeans = KMeans(num_clusters, n_init=3, random_state=0).fit(fitted)
-    assignment = kmeans.predict(places)
-    ends = np.cumsum([values.shape[0] * values.shape[1] for values in maps])
-    return [
-        part.reshape(values.shape[:2])
-        for part, values in zip(np.split(assignment, ends[:-1]), maps)
-    ]
+    return split_places(
+        kmeans.predict(places), [values.shape[:2] for values in maps])
 
 
 def match_clusters(clusters: Sequence[np.ndarray],
@@ -83,14 +77,7 @@ def match_clusters(clusters: Sequence[np.ndarray],
                    num_clusters: int) -> List[np.ndarray]:
     """Number clusters so that as many places as possible agree with others.
 
-    Args:
-        clusters (Sequence[np.ndarray]): To be numbered anew, each (h_i, w_i),
-            in [0, num_clusters).
-        reference (Sequence[np.ndarray]): Of the same shapes and range.
-        num_clusters (int): Number of clusters.
-
-    Returns:
-        list[np.ndarray]: The same clusters with other numbers.
+    Both are maps, (h_i, w_i), of numbers in [0, num_clusters).
     """
     # Named labels, since one of the two may have left a cluster empty.
     overlap = confusion_matrix(

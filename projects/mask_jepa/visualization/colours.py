@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from .pictures import shrink
+from .pictures import shrink, split_places
 
 MAX_CLUSTERS = 20  # as many colours as the larger palette has
 # Of the JEPA loss at a place. Predicting zero everywhere gives 0.42, since the
@@ -19,11 +19,7 @@ PERCENTILES = (2, 98)
 
 
 def colour_clusters(clusters: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Give each cluster its colour.
-
-    Args:
-        clusters (np.ndarray): Integers in [0, num_clusters), (h, w).
-        num_clusters (int): At most 20.
+    """Give each of at most 20 clusters, numbers (h, w), its colour.
 
     Returns:
         np.ndarray: RGB in [0, 1], (h, w, 3).
@@ -33,10 +29,7 @@ def colour_clusters(clusters: np.ndarray, num_clusters: int) -> np.ndarray:
 
 
 def colour_error(error: np.ndarray) -> np.ndarray:
-    """Colour errors from 0, dark, to ``MAX_ERROR`` and above, bright.
-
-    Args:
-        error (np.ndarray): (h, w).
+    """Colour errors, (h, w), from 0, dark, to ``MAX_ERROR``, bright.
 
     Returns:
         np.ndarray: RGB in [0, 1], (h, w, 3).
@@ -46,9 +39,6 @@ def colour_error(error: np.ndarray) -> np.ndarray:
 
 def query_colours(num_queries: int) -> np.ndarray:
     """Choose one colour for each query; the mean of all is grey.
-
-    Args:
-        num_queries (int): Number of queries, N.
 
     Returns:
         np.ndarray: RGB in [0, 1], (N, 3). Steps of the golden ratio keep the
@@ -63,13 +53,10 @@ def query_colours(num_queries: int) -> np.ndarray:
 
 
 def colour_query_masks(mask_weights: Tensor) -> np.ndarray:
-    r"""Mix the colours of the queries at each place.
+    """Mix the colours of the queries at each place.
 
     A place that one query owns has its colour; one that many share is grey.
-
-    Args:
-        mask_weights (Tensor): :math:`\alpha`, (N, h, w), which sums to one
-            over N.
+    The masks are alpha, (N, h, w), which sums to one over N.
 
     Returns:
         np.ndarray: RGB in [0, 1], (h, w, 3).
@@ -89,8 +76,7 @@ def principal_components(feature_maps: Sequence[Tensor],
 
     Args:
         feature_maps (Sequence[Tensor]): Each (C, h_i, w_i), C at least 3.
-        pictures (Sequence[np.ndarray]): The images, RGB in [0, 1], each
-            (H_i, W_i, 3).
+        pictures (Sequence[np.ndarray]): RGB in [0, 1], each (H_i, W_i, 3).
 
     Returns:
         list[np.ndarray]: RGB in [0, 1], each (h_i, w_i, 3); 0 and 1 are the
@@ -113,8 +99,4 @@ def principal_components(feature_maps: Sequence[Tensor],
     components *= np.where(covariance < 0, -1, 1)
     low, high = np.percentile(components, PERCENTILES, axis=0)
     colours = (components - low) / np.maximum(high - low, 1e-12)
-    ends = np.cumsum([height * width for height, width in shapes])
-    return [
-        part.reshape(*shape, 3) for part, shape in zip(
-            np.split(colours.clip(0, 1), ends[:-1]), shapes)
-    ]
+    return split_places(colours.clip(0, 1), shapes)

@@ -1,4 +1,4 @@
-from typing import Sequence
+from typing import List, Sequence
 
 import mmcv
 import numpy as np
@@ -14,16 +14,10 @@ OUTLINE = np.array([0.0, 1.0, 1.0])  # cyan, not in the error's colours
 
 
 def fixed_batch(dataset: BaseDataset, num_images: int) -> dict:
-    """Load images of a dataset; the same whenever it is called.
+    """Load images, evenly spread over a dataset, the same at every call.
 
-    The global random generators are left as they were.
-
-    Args:
-        dataset (BaseDataset): Whose pipeline ends in ``PackDetInputs``.
-        num_images (int): How many, evenly spread over the dataset.
-
-    Returns:
-        dict: A batch with ``inputs`` and ``data_samples``.
+    Its pipeline ends in ``PackDetInputs``. The global random generators are
+    left as they were.
     """
     with fixed_seed(0):
         return pseudo_collate([
@@ -37,8 +31,7 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 
     Args:
         image (Tensor): Normalised RGB, (3, H, W).
-        mean (Tensor): Of the data preprocessor, (3, 1, 1).
-        std (Tensor): Of the data preprocessor, (3, 1, 1).
+        mean (Tensor): Of the data preprocessor, (3, 1, 1), like ``std``.
 
     Returns:
         np.ndarray: RGB in [0, 1], (H, W, 3).
@@ -48,42 +41,31 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 
 
 def shrink(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Average the pixels of a picture over the places of a map.
-
-    Args:
-        picture (np.ndarray): RGB, (H, W, 3).
-        shape (Sequence[int]): Height and width of the map.
-
-    Returns:
-        np.ndarray: RGB, (*shape, 3).
-    """
+    """Average the pixels of a picture, (H, W, 3), over the places of a map."""
     height, width = shape
     return mmcv.imresize(picture, (width, height), interpolation='area')
 
 
+def split_places(values: np.ndarray,
+                 shapes: Sequence[Sequence[int]]) -> List[np.ndarray]:
+    """Split values of the places of all maps into maps, (h_i, w_i, ...)."""
+    ends = np.cumsum([height * width for height, width in shapes])
+    return [
+        part.reshape(*shape, *values.shape[1:])
+        for part, shape in zip(np.split(values, ends[:-1]), shapes)
+    ]
+
+
 def cover_hidden(picture: np.ndarray, hidden: Tensor) -> np.ndarray:
-    """Paint the hidden places grey.
-
-    Args:
-        picture (np.ndarray): RGB in [0, 1], (H, W, 3).
-        hidden (Tensor): Bool, (h, w).
-
-    Returns:
-        np.ndarray: RGB in [0, 1], (H, W, 3).
-    """
+    """Paint the hidden places, bool (h, w), of a picture grey."""
     pixels = _hidden_pixels(picture, hidden)
     return np.where(pixels[..., None], GREY, picture)
 
 
 def outline_hidden(picture: np.ndarray, hidden: Tensor) -> np.ndarray:
-    """Draw a line just inside the border of the hidden places.
+    """Draw a line just inside the border of the hidden places, bool (h, w).
 
-    Args:
-        picture (np.ndarray): RGB in [0, 1], (H, W, 3).
-        hidden (Tensor): Bool, (h, w).
-
-    Returns:
-        np.ndarray: RGB in [0, 1], (H, W, 3).
+    The picture is RGB in [0, 1], (H, W, 3).
     """
     pixels = _hidden_pixels(picture, hidden)
     width = max(1, round(min(pixels.shape) / 100))

@@ -22,9 +22,8 @@ def draw_sheet(rows: Sequence[Sequence[np.ndarray]],
             the last row may be shorter.
         column_titles (Sequence[str]): Above the columns.
         row_titles (Sequence[str], optional): Upright beside the rows.
-            Defaults to None.
         panel_size (int): Longest side of a picture on the sheet, in pixels;
-            places of small maps become squares. Defaults to 150.
+            places of small maps become squares.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).

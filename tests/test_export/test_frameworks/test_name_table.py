@@ -1,9 +1,20 @@
-"""Wildcards and columns, worked by hand."""
+"""Wildcards, columns and renaming, worked by hand."""
 import pytest
+import torch
 
 from projects.mask_jepa.export.frameworks.name_table import (Row, below, fill,
                                                              match,
-                                                             name_tables)
+                                                             name_tables,
+                                                             rename_to_ours,
+                                                             rename_to_theirs)
+
+TABLE = [
+    Row('layers.#.fc.*', ('blocks.#+1.linear.*', )),
+    Row('attn.in_proj_*', ('q.*', 'k.*', 'v.*')),
+    Row('turned', ('flipped', ), lambda value: value.flip(0),
+        lambda value: value.flip(0)),
+    Row('index', ()),
+]
 
 
 @pytest.mark.parametrize('template, name, parts', [
@@ -47,3 +58,50 @@ def test_every_framework_gets_its_column():
             Row('a.out', ('x.o', )),
             Row('b.#.w', ('y.#+1.v', ), turn, turn)
         ])
+
+
+def test_names_pieces_and_order():
+    weights = {
+        'layers.3.fc.weight': torch.tensor([1.]),
+        'attn.in_proj_bias': torch.arange(6.),
+        'turned': torch.tensor([1., 2.]),
+        'index': torch.tensor(5),
+    }
+    theirs = rename_to_theirs(weights, TABLE).weights
+    assert {key: value.tolist() for key, value in theirs.items()} == {
+        'blocks.4.linear.weight': [1.],
+        'q.bias': [0., 1.],
+        'k.bias': [2., 3.],
+        'v.bias': [4., 5.],
+        'flipped': [2., 1.],
+    }
+    # Each in a memory of its own: a file would hold the whole otherwise.
+    assert theirs['k.bias'].untyped_storage().nbytes() == 8
+    ours, unknown = rename_to_ours({**theirs, 'head': torch.ones(1)}, TABLE)
+    assert unknown == ['head']
+    weights.pop('index')
+    assert ours.keys() == weights.keys()
+    for key, value in weights.items():
+        assert torch.equal(ours[key], value)
+
+
+def test_what_has_no_place_is_counted():
+    names = ['norm0.weight', 'norm0.bias', 'norm3.weight', 'stage2.1', 'kept']
+    table = [
+        Row('stage2#.*', ()), Row('kept', ('theirs', )), Row('norm0.*', ()),
+        Row('norm3.*', ())
+    ]
+    written = rename_to_theirs(dict.fromkeys(names, torch.ones(1)), table)
+    assert written.without_place == {'stage*.*': 1, 'norm*.*': 3}
+    assert written.weights.keys() == {'theirs'}
+
+
+def test_unknown_name_is_told():
+    with pytest.raises(ValueError, match='layers.3.norm has no counterpart'):
+        rename_to_theirs({'layers.3.norm': torch.ones(1)}, TABLE)
+
+
+def test_missing_piece_is_told():
+    with pytest.raises(ValueError, match='hold q.bias, but not k.bias'):
+        rename_to_ours({'q.bias': torch.ones(1), 'v.bias': torch.ones(1)},
+                       TABLE)

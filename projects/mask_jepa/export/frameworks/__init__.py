@@ -1,10 +1,11 @@
-from .backbone_alone import write_timm, write_torchvision
-from .detectron2 import detectron2_table, write_detectron2
 from .huggingface import huggingface_table, write_huggingface
-from .renaming import Written, rename_to_ours, rename_to_theirs
+from .name_table import Written, rename_to_ours, rename_to_theirs
+from .state_dict_files import (detectron2_table, write_detectron2, write_timm,
+                               write_torchvision)
 
-# What writes the weights for a framework, and the ending of its file; none
-# where it is a folder.
+# What writes the weights, named as in mmdet, of the `model` of a pretraining's
+# config for a framework, and the ending of its file; none where it is a
+# folder.
 FRAMEWORKS = dict(
     huggingface=(write_huggingface, ''),
     detectron2=(write_detectron2, '.pth'),

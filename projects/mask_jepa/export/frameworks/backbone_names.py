@@ -131,9 +131,6 @@ def backbone_table(framework: str, backbone: str) -> List[Row]:
         framework (str): 'huggingface', 'detectron2', 'timm' or 'torchvision'.
         backbone (str): Type in the config, with or without its library.
 
-    Returns:
-        list[Row]: The table.
-
     Raises:
         ValueError: If the framework has no such backbone.
     """

@@ -4,15 +4,13 @@ from typing import Any, Dict, List, Tuple
 
 from mmdet.models.backbones import ResNet
 from mmengine.config import ConfigDict
-from mmengine.fileio import get_file_backend
 from safetensors.torch import save
 from torch import Tensor
 
-from ...utils import ATOMIC_LOCAL
+from ...utils import AtomicLocalBackend
 from .backbone_names import backbone_table
 from .head_names import MASK2FORMER, MASKFORMER
-from .name_table import Row
-from .renaming import Written, rename_to_theirs
+from .name_table import Row, Written, rename_to_theirs
 
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
 # Backbone, head and pixel decoder of what transformers has too.
@@ -22,13 +20,7 @@ KNOWN = (('ResNet', 'Mask2FormerHead', 'MSDeformAttnPixelDecoder'),
 
 
 def huggingface_table(model: ConfigDict) -> List[Row]:
-    """Choose the names of a model in transformers.
-
-    Args:
-        model (ConfigDict): The ``model`` of a pretraining's config.
-
-    Returns:
-        list[Row]: The table.
+    """Choose the names of a pretraining's model in transformers.
 
     Raises:
         ValueError: If transformers has no such model.
@@ -46,20 +38,12 @@ def write_huggingface(weights: Dict[str, Tensor], model: ConfigDict,
 
     The class predictor is not in it, and begins anew there.
 
-    Args:
-        weights (dict[str, Tensor]): Named as in mmdet.
-        model (ConfigDict): The ``model`` of the pretraining's config.
-        folder (str): Where to.
-
-    Returns:
-        Written: What is in the folder, and what is not.
-
     Raises:
         ValueError: If transformers has no such model.
     """
     config = _model_config(model)
     written = rename_to_theirs(weights, huggingface_table(model))
-    backend = get_file_backend(backend_args=dict(backend=ATOMIC_LOCAL))
+    backend = AtomicLocalBackend()
     backend.put(
         save(written.weights, metadata=dict(format='pt')),
         osp.join(folder, 'model.safetensors'))

@@ -1,7 +1,10 @@
 import re
+from collections import Counter
 from itertools import chain
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (Callable, Dict, Iterable, List, NamedTuple, Optional,
+                    Sequence, Tuple)
 
+import torch
 from torch import Tensor
 
 # A word, or a number; with what it is multiplied and what is added.
@@ -37,12 +40,8 @@ def name_tables(frameworks: Sequence[str], *groups:
                 List[List[Row]]) -> Dict[str, List[Row]]:
     """Make a table for each framework of one with a column for each.
 
-    Args:
-        frameworks (Sequence[str]): What the columns after ours are of.
-        groups (list[list[Row]]): As made by :func:`below`, in order.
-
-    Returns:
-        dict[str, list[Row]]: The tables.
+    The columns after ours are of the frameworks; the groups, made by
+    :func:`below`, follow each other.
     """
     return {
         framework: [*chain(*rows)]
@@ -54,19 +53,15 @@ def below(prefixes: Sequence[Optional[str]],
           *names: Sequence[Optional[str]],
           to_theirs: Callable[[Tensor], Tensor] = unchanged,
           to_ours: Callable[[Tensor], Tensor] = unchanged) -> List[List[Row]]:
-    """Name tensors below common prefixes.
+    """Name tensors below common prefixes, for each framework.
 
     Args:
         prefixes (Sequence[str | None]): Of our names, then of those in each
             framework; None where nothing of this is for it.
-        names (Sequence[str | None]): The same for each tensor, as in
+        *names (Sequence[str | None]): The same for each tensor, as in
             :class:`Row`. Several of theirs are written as ``{q,k,v}.*``; None
             stands for none.
-        to_theirs (Callable): As in :class:`Row`.
-        to_ours (Callable): Its inverse.
-
-    Returns:
-        list[list[Row]]: For each framework its rows.
+        to_theirs (Callable): As in :class:`Row`, like ``to_ours``.
     """
     ours, *theirs = prefixes
     return [[
@@ -76,15 +71,9 @@ def below(prefixes: Sequence[Optional[str]],
 
 
 def match(template: str, name: str) -> Optional[Tuple[str, ...]]:
-    """Find what the wildcards of a template stand for in a name.
+    """Find the words and numbers that the wildcards of a template stand for.
 
-    Args:
-        template (str): Name in a row.
-        name (str): Name of a tensor.
-
-    Returns:
-        tuple[str] | None: A word or number for each; None if the name is
-        another.
+    None if the name is another.
     """
     pattern = WILDCARD.sub(
         lambda wildcard: r'([^.]+)' if wildcard[0] == '*' else r'(\d+)',
@@ -105,15 +94,7 @@ def match(template: str, name: str) -> Optional[Tuple[str, ...]]:
 
 
 def fill(template: str, parts: Sequence[str]) -> str:
-    """Put words and numbers in place of a template's wildcards.
-
-    Args:
-        template (str): Name in a row.
-        parts (Sequence[str]): As found by :func:`match`.
-
-    Returns:
-        str: Name of a tensor.
-    """
+    """Put what :func:`match` gives in place of a template's wildcards."""
     filled = iter(parts)
 
     def value(wildcard: re.Match) -> str:
@@ -137,3 +118,79 @@ def _pieces(prefix: str, name: Optional[str]) -> Tuple[str, ...]:
     choices, _, after = rest.partition('}')
     return tuple(f'{prefix}{before}{choice}{after}'
                  for choice in choices.split(','))
+
+
+class Written(NamedTuple):
+    """What a file holds, and what its framework has no place for."""
+
+    weights: Dict[str, Tensor]  # named as in the framework
+    # number of our tensors by name, with `*` where names differ
+    without_place: Counter
+
+
+def rename_to_theirs(weights: Dict[str, Tensor], table: List[Row]) -> Written:
+    """Name tensors as another framework does, by the first row that fits.
+
+    What has no place is counted by our name in the table.
+
+    Raises:
+        ValueError: If a tensor is in no row.
+    """
+    written = Written({}, Counter())
+    for name, value in weights.items():
+        each, _, parts = _find(name, ((each, each.ours) for each in table))
+        if each is None:
+            raise ValueError(
+                f'{name} has no counterpart in that framework: only the '
+                'architectures that both have can be converted.')
+        if not each.theirs:
+            written.without_place[without_numbers(each.ours)] += 1
+            continue
+        value = each.to_theirs(value)
+        count = len(each.theirs)
+        pieces = value.chunk(count) if count > 1 else [value]
+        # Pieces of one tensor would share its memory, and its whole file.
+        written.weights.update((fill(template, parts), piece.clone())
+                               for template, piece in zip(each.theirs, pieces))
+    return written
+
+
+def rename_to_ours(weights: Dict[str, Tensor],
+                   table: List[Row]) -> Tuple[Dict[str, Tensor], List[str]]:
+    """Name tensors as mmdet does, by the first row that fits.
+
+    Returns:
+        tuple: Tensors named as in mmdet, and the names that are in no row.
+
+    Raises:
+        ValueError: If a part of one of our tensors is missing.
+    """
+    renamed, unknown = {}, []
+    for name, value in weights.items():
+        each, template, parts = _find(name, ((each, template) for each in table
+                                             for template in each.theirs))
+        if each is None:
+            unknown.append(name)
+            continue
+        if template != each.theirs[0]:  # It was taken with the first piece.
+            continue
+        names = [fill(piece, parts) for piece in each.theirs]
+        missing = [piece for piece in names if piece not in weights]
+        if missing:
+            raise ValueError(f'The weights hold {name}, but not '
+                             f'{", ".join(missing)}.')
+        stacked = value if len(names) == 1 else torch.cat(
+            [weights[piece] for piece in names])
+        renamed[fill(each.ours, parts)] = each.to_ours(stacked)
+    return renamed, unknown
+
+
+def _find(
+    name: str, templates: Iterable[Tuple[Row, str]]
+) -> Tuple[Optional[Row], str, Tuple[str, ...]]:
+    """Find the first template that fits, and what its wildcards stand for."""
+    for each, template in templates:
+        parts = match(template, name)
+        if parts is not None:
+            return each, template, parts
+    return None, '', ()

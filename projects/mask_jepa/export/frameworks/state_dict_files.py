@@ -1,4 +1,5 @@
 from collections import OrderedDict
+from functools import partial
 from typing import Dict, List
 
 from mmengine.config import ConfigDict
@@ -8,8 +9,7 @@ from torch import Tensor
 from ...utils import ATOMIC_LOCAL
 from .backbone_names import backbone_table
 from .head_names import MASK2FORMER
-from .name_table import Row
-from .renaming import Written, rename_to_theirs
+from .name_table import Row, Written, rename_to_theirs
 
 # Modules of Mask2Former's own code whose names have changed once. Without a
 # version they would take these names for the old ones.
@@ -17,13 +17,7 @@ VERSIONED = ('sem_seg_head', 'sem_seg_head.predictor')
 
 
 def detectron2_table(model: ConfigDict) -> List[Row]:
-    """Choose the names of a model in Mask2Former's own code.
-
-    Args:
-        model (ConfigDict): The ``model`` of a pretraining's config.
-
-    Returns:
-        list[Row]: The table.
+    """Choose the names of a pretraining's model in Mask2Former's own code.
 
     Raises:
         ValueError: If that code has no such model.
@@ -45,22 +39,36 @@ def write_detectron2(weights: Dict[str, Tensor], model: ConfigDict,
 
     It holds tensors and plain types only. The class predictor is not in it.
 
-    Args:
-        weights (dict[str, Tensor]): Named as in mmdet.
-        model (ConfigDict): The ``model`` of the pretraining's config.
-        path (str): Where to.
-
-    Returns:
-        Written: What is in the file, and what is not.
-
     Raises:
         ValueError: If Mask2Former's own code has no such model.
     """
     written = rename_to_theirs(weights, detectron2_table(model))
     renamed = OrderedDict(written.weights)
-    renamed._metadata = OrderedDict(
-        {name: dict(version=2)
-         for name in VERSIONED})
+    renamed._metadata = OrderedDict.fromkeys(VERSIONED, dict(version=2))
     save_checkpoint(
         dict(model=renamed), path, backend_args=dict(backend=ATOMIC_LOCAL))
     return written
+
+
+def write_backbone(framework: str, weights: Dict[str, Tensor],
+                   model: ConfigDict, path: str) -> Written:
+    """Write the backbone of the weights for timm or torchvision.
+
+    Raises:
+        ValueError: If the framework has no such backbone.
+    """
+    backbone = {
+        name: value
+        for name, value in weights.items() if name.startswith('backbone.')
+    }
+    written = rename_to_theirs(backbone,
+                               backbone_table(framework, model.backbone.type))
+    written.without_place.update(f'{name.split(".")[0]}.*' for name in weights
+                                 if name not in backbone)
+    save_checkpoint(
+        written.weights, path, backend_args=dict(backend=ATOMIC_LOCAL))
+    return written
+
+
+write_timm = partial(write_backbone, 'timm')
+write_torchvision = partial(write_backbone, 'torchvision')
