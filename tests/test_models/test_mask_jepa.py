@@ -65,13 +65,13 @@ def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
 
     seen = []
     monkeypatch.setattr(
-        tiny_model.adapter, 'mask_losses',
-        lambda scores, logits, instances: seen.append(instances) or
+        tiny_model.loss_masks, 'forward',
+        lambda scores, logits, labels, generator: seen.append(labels) or
         dict(mask=torch.tensor(2.0)))
     losses = tiny_model(images, mode='loss')
     assert losses['loss_prototype_mask'] == pytest.approx(0.03 * 2)
     centers = tiny_model.prototypes.centers
-    for features, instances in zip(target, seen[0]):
+    for features, instances in zip(target, seen[0].instances()):
         nearest = (features[None] - centers[..., None, None]).norm(
             dim=1).argmin(0)
         for label, mask in zip(instances.labels, instances.masks):
