@@ -128,13 +128,13 @@ class MatchedMaskLoss(nn.Module):
             if self.num_points is not None:
                 logits, masks = _draw_places((logits, masks), self.num_points,
                                              generator)
-            queries, matched = self._match(scores, logits, masks, labels)
+            matching = self._match(scores, logits, masks, labels)
             return self._compare(scores, logits, masks, labels.classes,
-                                 queries, matched)
+                                 *matching)
 
     @torch.no_grad()
     def _match(self, scores: Tensor, logits: Tensor, masks: Tensor,
-               labels: MaskLabels) -> Tuple[Tensor, Tensor]:
+               labels: MaskLabels) -> Tuple[Tensor, Tensor, int]:
         """Find the matching of least cost, of each image and layer.
 
         Args:
@@ -144,8 +144,10 @@ class MatchedMaskLoss(nn.Module):
             labels (MaskLabels): Their classes, and which are present.
 
         Returns:
-            tuple[Tensor, Tensor]: Indices of the matched queries in
-            (B, L, N), and of their masks in (B, M), each flat and int64.
+            tuple[Tensor, Tensor, int]: Indices of the matched queries in
+            (B, L, N), and of their masks in (B, M), each flat and int64; and
+            the masks of a layer, of which an image has one at least, as mmdet
+            counts.
         """
 
         def cost_of_image(scores: Tensor, logits: Tensor, masks: Tensor,
@@ -166,7 +168,7 @@ class MatchedMaskLoss(nn.Module):
         # Whatever is matched, a loss that is not finite will tell of it.
         costs = np.nan_to_num(on_host[:, :-1], posinf=0.0, neginf=0.0)
         present = on_host[:, -1] > 0
-        queries, matched = [], []
+        queries, matched, num_masks = [], [], 0
         for image, columns in enumerate(map(np.flatnonzero, present)):
             for layer, cost_of_layer in enumerate(
                     np.split(costs[image][:, columns], num_layers)):
@@ -174,16 +176,16 @@ class MatchedMaskLoss(nn.Module):
                 first = (image * num_layers + layer) * num_queries
                 queries.append(first + rows)
                 matched.append(image * present.shape[1] + columns[order])
+            num_masks += max(len(rows), 1)
         indices = np.stack([np.concatenate(queries), np.concatenate(matched)])
-        return torch.from_numpy(indices).to(
-            cost.device, non_blocking=True).unbind()
+        indices = torch.from_numpy(indices).to(cost.device, non_blocking=True)
+        return *indices, num_masks
 
     def _compare(self, scores: Tensor, logits: Tensor, masks: Tensor,
-                 classes: Tensor, queries: Tensor,
-                 matched: Tensor) -> Dict[str, Tensor]:
+                 classes: Tensor, queries: Tensor, matched: Tensor,
+                 num_masks: int) -> Dict[str, Tensor]:
         """Take the losses of what :meth:`_match` found."""
-        num_layers, num_classes = scores.shape[1], scores.shape[-1] - 1
-        target = classes.new_full(scores.shape[:-1], num_classes)
+        target = classes.new_full(scores.shape[:-1], scores.shape[-1] - 1)
         target.view(-1)[queries] = classes.flatten()[matched]
         weight = self.class_weight[target]
         entropy = weight * F.cross_entropy(
@@ -191,9 +193,8 @@ class MatchedMaskLoss(nn.Module):
         # As in mmdet, the weighted mean of each layer.
         loss_cls = (entropy.sum((0, 2)) / weight.sum((0, 2))).sum()
 
-        # All layers match equally many; the mean is over those of all ranks.
-        num_masks = reduce_mean(
-            scores.new_full((), len(queries) / num_layers)).clamp(min=1)
+        # Equally many in each layer; on average over the ranks.
+        num_masks = reduce_mean(scores.new_full((), num_masks))
         logits = logits.flatten(0, 2)[queries]
         masks = masks.flatten(0, 1)[matched]
         # A column is one class, to a loss that knows more.
