@@ -72,23 +72,22 @@ class StepCounts(TorchDispatchMode):
         return sum(self.operators.values())
 
     @contextmanager
-    def pause(self):
-        self._paused, before = True, self._paused
+    def no_syncs_of(self, *modules):
+        """Count no host sync within these modules' forward pass."""
+        handles = [
+            register(lambda *_, paused=paused: self._pause(paused))
+            for module in modules for register, paused in (
+                (module.register_forward_pre_hook, True),
+                (module.register_forward_hook, False))
+        ]
         try:
             yield
         finally:
-            self._paused = before
+            for handle in handles:
+                handle.remove()
 
-    def without(self, module):
-        """Leave a module's forward pass out."""
-        forward = module.forward
-
-        def uncounted(*args, **kwargs):
-            with self.pause():
-                return forward(*args, **kwargs)
-
-        module.forward = uncounted
-        return self
+    def _pause(self, paused):
+        self._paused = paused
 
     def add_sync(self):
         if self._paused:
@@ -99,13 +98,12 @@ class StepCounts(TorchDispatchMode):
         self.syncs[f'{frames[-1].filename}:{frames[-1].lineno}'] += 1
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if not self._paused:
-            packet = function.overloadpacket
-            if not function.is_view:
-                self.operators[str(packet)] += 1
-            if (packet in READS or packet in SHAPES
-                    or (packet in INDEXING and has_boolean_index(args[1]))):
-                self.add_sync()
+        packet = function.overloadpacket
+        if not function.is_view:
+            self.operators[str(packet)] += 1
+        if (packet in READS or packet in SHAPES
+                or (packet in INDEXING and has_boolean_index(args[1]))):
+            self.add_sync()
         return function(*args, **(kwargs or {}))
 
 

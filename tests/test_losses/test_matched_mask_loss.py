@@ -17,7 +17,8 @@ BATCH, LAYERS, QUERIES, CLASSES, MASKS, GRID = 2, 3, 4, 5, 3, 6
 
 def make_loss(num_points=None):
     parts = [
-        MODELS.build(dict(type='CrossEntropyLoss', use_sigmoid=sigmoid, **more))
+        MODELS.build(
+            dict(type='CrossEntropyLoss', use_sigmoid=sigmoid, **more))
         for sigmoid, more in (
             (False, dict(loss_weight=2.0, class_weight=[1.0] * 5 + [0.1])),
             (True, dict(loss_weight=5.0)))
@@ -103,7 +104,8 @@ def test_what_is_not_present_changes_nothing(generator):
     other = make_loss()(scores, logits, MaskLabels(classes, masks, present),
                         generator)
     torch.testing.assert_close(other, without, rtol=0, atol=0)
-    assert total(make_loss()(scores, logits, labels, generator)) != total(other)
+    with_it = make_loss()(scores, logits, labels, generator)
+    assert total(with_it) != total(other)
 
 
 def test_finer_logits_are_averaged_over_the_places_of_the_grid(generator):

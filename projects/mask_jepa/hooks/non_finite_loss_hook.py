@@ -44,11 +44,9 @@ class NonFiniteLossHook(Hook):
         parse_losses = self._model.parse_losses
 
         def parse_and_check(
-            losses: Dict[str, Tensor]
-        ) -> Tuple[Tensor, Dict[str, float]]:
+                losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, float]]:
             total, logged = parse_losses(losses)
-            numbers = torch.stack(
-                [value.detach().float() for value in logged.values()]).tolist()
+            numbers = torch.stack(list(logged.values())).tolist()
             logged = dict(zip(logged, numbers))
             self._check(
                 runner,
@@ -94,10 +92,11 @@ class NonFiniteLossHook(Hook):
         mmengine.dump(
             dict(
                 iter=runner.iter,
-                losses={name: str(value)
-                        for name, value in losses.items()},
-                images=self._images),
-            path)
+                losses={
+                    name: str(value)
+                    for name, value in losses.items()
+                },
+                images=self._images), path)
         raise NonFiniteLossError(
             f'Iteration {runner.iter + 1}: {", ".join(wrong)}. Nothing was '
             f'updated or saved; the images of the batch are listed in {path}. '

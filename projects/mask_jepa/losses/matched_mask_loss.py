@@ -120,10 +120,11 @@ class MatchedMaskLoss(nn.Module):
         grid = labels.masks.shape[-2:]
         with torch.autocast(labels.masks.device.type, enabled=False):
             scores = torch.stack(list(class_scores), dim=1).float()
-            logits = torch.stack([
-                F.interpolate(layer, grid, mode='area').flatten(2)
+            on_grid = [
+                F.interpolate(layer, grid, mode='area')
                 for layer in mask_logits
-            ], dim=1).float()
+            ]
+            logits = torch.stack(on_grid, dim=1).flatten(3).float()
             masks = labels.masks.flatten(2)
             if self.num_points is not None:
                 logits, masks = _draw_places((logits, masks), self.num_points,

@@ -103,9 +103,10 @@ class TargetEncoder(BaseModule):
     def _match(self, online: Dict[str, nn.Module], kind: str) -> TensorPairs:
         own, other = [], []
         for part, source in online.items():
-            pair = _matched(part, *(dict(
-                getattr(module, kind)()) for module in (getattr(self, part),
-                                                        source)))
+            pair = _matched(
+                part,
+                *(dict(getattr(module, kind)())
+                  for module in (getattr(self, part), source)))
             own += pair[0]
             other += pair[1]
         return own, other
