@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 from mmdet.registry import MODELS, TASK_UTILS
 from step_counts import StepCounts
@@ -156,6 +158,33 @@ def test_the_host_waits_once_and_sends_once(generator, batch):
         loss(scores, logits, labels, generator)
     assert counts.num_syncs == 2
     assert counts.num_operators <= 150
+
+
+def work(rank, folder):
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    torch.save(losses_of(slice(rank, rank + 1)), f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+def losses_of(images):
+    """One mask less in the first image."""
+    scores, logits, labels = draw(7)
+    labels.present[0, 0] = False
+    return make_loss()([each[images] for each in scores],
+                       [each[images] for each in logits],
+                       MaskLabels(*(each[images] for each in labels)),
+                       torch.Generator())
+
+
+def test_two_ranks_weigh_each_mask_as_one_does(tmp_path):
+    """As in mmdet, on average over the ranks; a class is weighed by rank."""
+    multiprocessing.spawn(work, (str(tmp_path), ), nprocs=2)
+    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    alone = losses_of(slice(None))
+    for name in ('mask', 'dice'):
+        torch.testing.assert_close(
+            (ranks[0][name] + ranks[1][name]) / 2, alone[name])
 
 
 def test_adds_nothing_to_a_checkpoint():

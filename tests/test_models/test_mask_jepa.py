@@ -78,6 +78,29 @@ def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
             assert torch.equal(mask, (nearest == label).float())
 
 
+def test_prototypes_with_the_losses_of_the_stock_head(make_model, images,
+                                                      monkeypatch):
+    """At points, hence by random numbers, which are those of the step."""
+    model = make_model({'prototypes.stock_losses': True})
+    assert not hasattr(model, 'loss_masks')
+    seen = []
+    mask_losses = model.adapter.mask_losses
+    monkeypatch.setattr(
+        model.adapter, 'mask_losses',
+        lambda *arguments: seen.append(mask_losses(*arguments)) or seen[-1])
+    losses = model(images, mode='loss')
+    assert len(seen) == 1 and seen[0].keys() == {'cls', 'mask', 'dice'}
+    for kind, value in seen[0].items():
+        torch.testing.assert_close(losses[f'loss_prototype_{kind}'],
+                                   0.03 * value)
+    dense = make_model()(images, mode='loss')
+    assert dense.keys() == losses.keys()
+    # Equal on average at the start, where no mask is decided.
+    torch.testing.assert_close(
+        losses['loss_prototype_cls'], dense['loss_prototype_cls'], rtol=0.05,
+        atol=0)
+
+
 def test_the_online_branch_sees_another_light(make_model, images):
     model = make_model(dict(
         photometric_change=dict(contrast=0.0, brightness=3.0, color=0.0)))
