@@ -20,7 +20,8 @@ model = dict(
     # would be those of noisy images.
     backbone=_base_.model.backbone,
     # Its classes are the prototypes below; its losses and matching are those
-    # of training with labels, at fewer points, since the labels are coarse.
+    # of training with labels, at each place of the grid of the labels, or at
+    # num_points of them if there are more.
     panoptic_head=dict(
         train_cfg=dict(_base_.model.train_cfg, num_points=4096),
         **_base_.model.panoptic_head),
@@ -47,7 +48,8 @@ model = dict(
     # images have at a place, is clustered over the data set, and the masks
     # learn the clusters. See docs/experiments.md.
     centering=dict(),
-    prototypes=dict(loss_weight=0.03),
+    # stock_losses: as mmdet takes them, at points and one image at a time.
+    prototypes=dict(loss_weight=0.03, stock_losses=False),
     # The mask losses give the logits their level.
     loss_mask_level=None)
 

@@ -160,7 +160,7 @@ def everything(model):
 @pytest.mark.parametrize('training', [True, False])
 def test_nothing_changes(make_model, images, training):
     model = make_model({DROPOUT: 0.5}).train(training)
-    model.random.step.fill_(7)
+    model.random.step = 7
     # A training forward would note that the learned queries are used.
     model.random_queries.set_sigma(0.4)
     before = everything(model)

@@ -157,7 +157,7 @@ def test_colours_are_kept_over_a_resume(make_runner, options, calls):
 
 def test_model_is_put_back_when_drawing_fails(tiny_model):
     tiny_model.train()
-    tiny_model.random.step.fill_(7)
+    tiny_model.random.step = 7
     modes = [module.training for module in tiny_model.modules()]
     assert not all(modes)  # The frozen target is in eval mode, for example.
     with pytest.raises(RuntimeError, match='no space'):

@@ -65,17 +65,40 @@ def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
 
     seen = []
     monkeypatch.setattr(
-        tiny_model.adapter, 'mask_losses',
-        lambda scores, logits, instances: seen.append(instances) or
+        tiny_model.loss_masks, 'forward',
+        lambda scores, logits, labels, generator: seen.append(labels) or
         dict(mask=torch.tensor(2.0)))
     losses = tiny_model(images, mode='loss')
     assert losses['loss_prototype_mask'] == pytest.approx(0.03 * 2)
     centers = tiny_model.prototypes.centers
-    for features, instances in zip(target, seen[0]):
+    for features, instances in zip(target, seen[0].instances()):
         nearest = (features[None] - centers[..., None, None]).norm(
             dim=1).argmin(0)
         for label, mask in zip(instances.labels, instances.masks):
             assert torch.equal(mask, (nearest == label).float())
+
+
+def test_prototypes_with_the_losses_of_the_stock_head(make_model, images,
+                                                      monkeypatch):
+    """At points, hence by random numbers, which are those of the step."""
+    model = make_model({'prototypes.stock_losses': True})
+    assert not hasattr(model, 'loss_masks')
+    seen = []
+    mask_losses = model.adapter.mask_losses
+    monkeypatch.setattr(
+        model.adapter, 'mask_losses',
+        lambda *arguments: seen.append(mask_losses(*arguments)) or seen[-1])
+    losses = model(images, mode='loss')
+    assert len(seen) == 1 and seen[0].keys() == {'cls', 'mask', 'dice'}
+    for kind, value in seen[0].items():
+        torch.testing.assert_close(losses[f'loss_prototype_{kind}'],
+                                   0.03 * value)
+    dense = make_model()(images, mode='loss')
+    assert dense.keys() == losses.keys()
+    # Equal on average at the start, where no mask is decided.
+    torch.testing.assert_close(
+        losses['loss_prototype_cls'], dense['loss_prototype_cls'], rtol=0.05,
+        atol=0)
 
 
 def test_the_online_branch_sees_another_light(make_model, images):

@@ -38,6 +38,19 @@ def test_a_loaded_state_continues():
     assert [numbers(resumed) for _ in range(3)] == expected[3:]
 
 
+def test_state_is_as_of_buffers():
+    module = StepRandom(8)
+    numbers(module)
+    state = module.state_dict()
+    assert {name: value.item() for name, value in state.items()} == dict(
+        seed=8, step=1)
+    assert all(value.dtype == torch.int64 for value in state.values())
+    found = StepRandom(1).load_state_dict({'seed': state['seed']}, False)
+    assert (found.missing_keys, found.unexpected_keys) == (['step'], [])
+    with pytest.raises(RuntimeError, match='Missing key.*"step"'):
+        StepRandom(1).load_state_dict({'seed': state['seed']})
+
+
 def test_evaluation_neither_counts_nor_changes():
     module = StepRandom(5)
     numbers(module)

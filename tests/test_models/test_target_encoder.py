@@ -79,6 +79,20 @@ def test_update_copies_buffers_and_leaves_the_online_branch(model):
         assert torch.equal(value, model.state_dict()[name]), name
 
 
+def test_update_follows_a_model_that_moved(model):
+    """Its buffers are others then."""
+    model.update_target(0.5)
+    model.double()
+    with torch.no_grad():
+        model.backbone.conv1.weight.add_(1)
+        model.backbone.bn1.running_mean.add_(1)
+    model.update_target(0.0)
+    for kind in pairs(model):
+        for name, target, online in kind:
+            assert target.dtype in (torch.float64, torch.int64)
+            assert torch.equal(target, online), name
+
+
 def test_stays_in_eval_mode(model):
     model.train()
     assert model.backbone.training

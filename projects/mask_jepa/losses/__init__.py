@@ -1,9 +1,10 @@
 from .jepa_loss import JEPALoss, prediction_error
 from .mask_level_loss import MaskLevelLoss
+from .matched_mask_loss import MaskLabels, MatchedMaskLoss
 from .reconstruction_loss import ReconstructionLoss
 from .variance_covariance_loss import VarianceCovarianceLoss
 
 __all__ = [
-    'JEPALoss', 'MaskLevelLoss', 'ReconstructionLoss',
-    'VarianceCovarianceLoss', 'prediction_error'
+    'JEPALoss', 'MaskLabels', 'MaskLevelLoss', 'MatchedMaskLoss',
+    'ReconstructionLoss', 'VarianceCovarianceLoss', 'prediction_error'
 ]

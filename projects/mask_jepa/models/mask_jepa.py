@@ -9,6 +9,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from ..losses import MatchedMaskLoss
 from ..utils import global_seed
 from .adapters import find_adapter
 from .base_pretrainer import BasePretrainer
@@ -152,6 +153,8 @@ class MaskJEPA(BasePretrainer):
             self.adapter.require_mask_losses()
             self.prototypes = Prototypes(self.adapter.num_classes, channels,
                                          **prototypes)
+            if not self.prototypes.stock_losses:
+                self.loss_masks = MatchedMaskLoss.of_head(self.panoptic_head)
 
         self.loss_jepa = MODELS.build(loss_jepa)
         self.loss_reconstruction = MODELS.build(loss_reconstruction)
@@ -241,10 +244,14 @@ class MaskJEPA(BasePretrainer):
 
         # 11. The head's own losses, with what recurs in the target as labels.
         if self.prototypes is not None:
-            instances = self.prototypes(step.target_on_grid)
-            with global_seed(generator):
-                mask_losses = self.adapter.mask_losses(
-                    step.class_scores, step.mask_logits, instances)
+            labels = self.prototypes(step.target_on_grid)
+            predicted = (step.class_scores, step.mask_logits)
+            if self.prototypes.stock_losses:
+                with global_seed(generator):
+                    mask_losses = self.adapter.mask_losses(
+                        *predicted, labels.instances())
+            else:
+                mask_losses = self.loss_masks(*predicted, labels, generator)
             for name, loss in mask_losses.items():
                 losses[f'loss_prototype_{name}'] = (
                     self.prototypes.loss_weight * loss)

@@ -1,11 +1,9 @@
-from typing import List
-
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_reduce, broadcast
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from torch import Tensor
+
+from ..losses import MaskLabels
 
 GOLDEN_RATIO = 0.6180339887
 
@@ -32,6 +30,10 @@ class Prototypes(BaseModule):
             Defaults to 4.
         loss_weight (float): Weight of the head's losses with these labels.
             Defaults to 0.03.
+        stock_losses (bool): Match and compare as mmdet does, image by image
+            and layer by layer, at points of the masks in full resolution:
+            slower, and with the noise of the points. Defaults to False, for
+            :class:`MatchedMaskLoss`.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -44,7 +46,8 @@ class Prototypes(BaseModule):
                  rounds: int = 2,
                  min_share: float = 0.01,
                  min_places: int = 4,
-                 loss_weight: float = 0.03) -> None:
+                 loss_weight: float = 0.03,
+                 stock_losses: bool = False) -> None:
         super().__init__()
         for name, value in (('momentum', momentum), ('min_share', min_share)):
             if not 0 <= value < 1:
@@ -58,20 +61,21 @@ class Prototypes(BaseModule):
         self.min_share = min_share
         self.min_places = min_places
         self.loss_weight = loss_weight
+        self.stock_losses = stock_losses
         self.register_buffer('centers', torch.zeros(num_prototypes, channels))
         # Places of each prototype over those of an even share, on average.
         self.register_buffer('shares', torch.zeros(num_prototypes))
 
     @torch.no_grad()
-    def forward(self, target: Tensor) -> List[InstanceData]:
+    def forward(self, target: Tensor) -> MaskLabels:
         """Label the regions of a batch; in training, move first.
 
         Args:
             target (Tensor): The target's features, (B, C, h, w).
 
         Returns:
-            list[:obj:`InstanceData`]: For each image ``labels`` (M, ) in
-            [0, K) and ``masks`` (M, h, w), both int64, as from a data set.
+            MaskLabels: A mask for each prototype, whose class is its index;
+            present where it is large enough.
         """
         target = target.float()
         # Autocast would take the sums over the places in half precision.
@@ -82,7 +86,9 @@ class Prototypes(BaseModule):
                 for _ in range(self.rounds):
                     self._move(places)
             masks = self.assign(target)
-        return [self._instances(masks_of_image) for masks_of_image in masks]
+        classes = torch.arange(len(self.centers), device=masks.device)
+        present = masks.sum((2, 3)) >= self.min_places
+        return MaskLabels(classes.expand_as(present), masks, present)
 
     def assign(self, target: Tensor) -> Tensor:
         """Give each place to its nearest prototype.
@@ -95,9 +101,13 @@ class Prototypes(BaseModule):
             (B, K, h, w).
         """
         places = target.movedim(1, -1)
-        nearest = torch.cdist(places.flatten(1, 2), self.centers).argmin(-1)
-        owners = F.one_hot(nearest, len(self.centers)).movedim(-1, 1)
-        return owners.unflatten(-1, target.shape[-2:]).float()
+        owners = self._owners(places.flatten(1, 2)).movedim(-1, 1)
+        return owners.unflatten(-1, target.shape[-2:])
+
+    def _owners(self, places: Tensor) -> Tensor:
+        nearest = torch.cdist(places, self.centers).argmin(-1, keepdim=True)
+        nothing = places.new_zeros(*nearest.shape[:-1], len(self.centers))
+        return nothing.scatter_(-1, nearest, 1)
 
     def _revive(self, places: Tensor) -> None:
         """Move prototypes without places (all, at first) into the batch.
@@ -105,28 +115,26 @@ class Prototypes(BaseModule):
         To places that are spread over it by the golden ratio: a grid would
         hit the same column of each image.
         """
+        # Without a look at whether there are any, for which a GPU would wait.
         idle = self.shares < self.min_share
         spread = torch.arange(len(idle), device=places.device) * GOLDEN_RATIO
         candidates = places[(spread % 1 * len(places)).long()]
         broadcast(candidates)
-        self.centers[idle] = candidates[idle]
-        self.shares[idle] = 1
+        self.centers.copy_(
+            torch.where(idle[:, None], candidates, self.centers))
+        self.shares.masked_fill_(idle, 1)
 
     def _move(self, places: Tensor) -> None:
-        nearest = torch.cdist(places, self.centers).argmin(-1)
-        owners = F.one_hot(nearest, len(self.centers)).to(places)
-        counts, sums = owners.sum(0), owners.T @ places
-        all_reduce(counts)
-        all_reduce(sums)
+        owners = self._owners(places)
+        counts = owners.sum(0)
+        totals = torch.cat([counts[:, None], owners.T @ places], dim=1)
+        all_reduce(totals)
+        counts, sums = totals[:, 0], totals[:, 1:]
         means = sums / counts.clamp(min=1)[:, None]
         step = (1 - self.momentum) * (counts > 0)[:, None]
         self.centers += step * (means - self.centers)
         even_share = counts.sum() / len(counts)
         self.shares.lerp_(counts / even_share, 0.05)
-
-    def _instances(self, masks: Tensor) -> InstanceData:
-        labels = (masks.sum((1, 2)) >= self.min_places).nonzero().flatten()
-        return InstanceData(labels=labels, masks=masks[labels].long())
 
 
 def segment(class_scores: Tensor, mask_logits: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Dict, Iterator, List, Optional
 
 import torch
 import torch.nn as nn
@@ -12,10 +12,11 @@ from ..utils import evaluating, mix_seed
 class StepRandom(nn.Module):
     """Random numbers as a function of seed, rank and training step.
 
-    The seed and the step are buffers, so they travel with every checkpoint:
-    a resumed run continues with the numbers that the interrupted one would
-    have drawn, on every rank, although only rank 0 saves. In eval mode the
-    step stands still and each call draws the same numbers.
+    The seed and the step travel with every checkpoint: a resumed run
+    continues with the numbers that the interrupted one would have drawn, on
+    every rank, although only rank 0 saves. They are Python's, for to read
+    them from a GPU would wait for it. In eval mode the step stands still and
+    each call draws the same numbers.
 
     Args:
         seed (int, optional): Seed of this module. None takes the seed that
@@ -26,10 +27,10 @@ class StepRandom(nn.Module):
     def __init__(self, seed: Optional[int] = None) -> None:
         super().__init__()
         if seed is None:
-            # Only what fits torch's seeds and a signed 64-bit buffer.
+            # Only what fits torch's seeds and a signed 64-bit tensor.
             seed = torch.initial_seed() % 2**32
-        self.register_buffer('seed', torch.tensor(seed, dtype=torch.int64))
-        self.register_buffer('step', torch.tensor(0, dtype=torch.int64))
+        self.seed = seed
+        self.step = 0
 
     def forward(self, device: torch.device) -> torch.Generator:
         """Make the generator of this step and, in training, count the step.
@@ -41,10 +42,26 @@ class StepRandom(nn.Module):
             torch.Generator: A fresh generator, to be drawn from in one fixed
             order.
         """
-        seed = mix_seed(int(self.seed), get_rank(), int(self.step))
+        seed = mix_seed(self.seed, get_rank(), self.step)
         if self.training:
             self.step += 1
         return torch.Generator(device).manual_seed(seed)
+
+    def _save_to_state_dict(self, destination: Dict[str, Tensor], prefix: str,
+                            keep_vars: bool) -> None:
+        """Save both as if they were buffers."""
+        for name in ('seed', 'step'):
+            destination[prefix + name] = torch.tensor(getattr(self, name))
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
+                              local_metadata: dict, strict: bool,
+                              missing_keys: List[str], *args) -> None:
+        """Load both as if they were buffers."""
+        for name in ('seed', 'step'):
+            if prefix + name in state_dict:
+                setattr(self, name, int(state_dict[prefix + name]))
+            elif strict:
+                missing_keys.append(prefix + name)
 
 
 def randn(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -70,10 +87,9 @@ def first_step(model: nn.Module) -> Iterator[None]:
     Args:
         model (nn.Module): A ``MaskJEPA``; afterwards as it was before.
     """
-    step = model.random.step.clone()
-    model.random.step.zero_()
+    step, model.random.step = model.random.step, 0
     try:
         with evaluating(model):
             yield
     finally:
-        model.random.step.copy_(step)
+        model.random.step = step

@@ -1,5 +1,5 @@
 import copy
-from typing import Dict, List, Tuple, Type
+from typing import Callable, Dict, List, Tuple, Type
 
 import torch
 import torch.nn as nn
@@ -8,6 +8,8 @@ from torch import Tensor
 
 from .adapters import MaskClassifierAdapter
 
+# Tensors of the target, and as many of the online branch.
+TensorPairs = Tuple[List[Tensor], List[Tensor]]
 # Where its parts lie in the online branch.
 ONLINE_PARTS = dict(
     backbone='backbone.',
@@ -40,6 +42,7 @@ class TargetEncoder(BaseModule):
         self.adapter = adapter_class(self)
         self.requires_grad_(False)
         self.eval()
+        self._pairs = None
 
     def train(self, mode: bool = True) -> 'TargetEncoder':
         """Stay in eval mode."""
@@ -68,8 +71,8 @@ class TargetEncoder(BaseModule):
 
         .. math:: \bar\theta \leftarrow \tau \bar\theta + (1 - \tau) \theta
 
-        Parameters and floating-point buffers are matched by name and shape;
-        buffers are copied.
+        Parameters and buffers are matched by name and shape, once; buffers
+        are copied.
 
         Args:
             backbone (nn.Module): The online backbone.
@@ -80,18 +83,33 @@ class TargetEncoder(BaseModule):
         Raises:
             ValueError: If names or shapes differ.
         """
-        online = dict(
-            backbone=backbone, neck=neck, pixel_decoder=pixel_decoder)
+        if self._pairs is None:
+            online = dict(
+                backbone=backbone, neck=neck, pixel_decoder=pixel_decoder)
+            self._pairs = [
+                self._match(online, kind)
+                for kind in ('named_parameters', 'named_buffers')
+            ]
+        parameters, buffers = self._pairs
+        torch._foreach_lerp_(*parameters, 1 - momentum)
+        if buffers[0]:
+            torch._foreach_copy_(*buffers)
+
+    def _apply(self, function: Callable, *args, **kwargs) -> 'TargetEncoder':
+        """Match anew after a move to a device, which makes new buffers."""
+        self._pairs = None
+        return super()._apply(function, *args, **kwargs)
+
+    def _match(self, online: Dict[str, nn.Module], kind: str) -> TensorPairs:
+        own, other = [], []
         for part, source in online.items():
-            target = getattr(self, part)
-            own, other = _matched(part, dict(target.named_parameters()),
-                                  dict(source.named_parameters()))
-            if own:
-                torch._foreach_lerp_(own, other, 1 - momentum)
-            own, other = _matched(part, dict(target.named_buffers()),
-                                  dict(source.named_buffers()))
-            for own_buffer, other_buffer in zip(own, other):
-                own_buffer.copy_(other_buffer)
+            pair = _matched(
+                part,
+                *(dict(getattr(module, kind)())
+                  for module in (getattr(self, part), source)))
+            own += pair[0]
+            other += pair[1]
+        return own, other
 
     def add_missing_weights(self, state_dict: Dict[str, Tensor],
                             prefix: str) -> None:
@@ -114,7 +132,7 @@ class TargetEncoder(BaseModule):
 
 
 def _matched(part: str, own: Dict[str, Tensor],
-             other: Dict[str, Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
+             other: Dict[str, Tensor]) -> TensorPairs:
     """Pair tensors by name; raise where names or shapes differ."""
     differing = sorted(own.keys() ^ other.keys()) + [
         name for name in own.keys() & other.keys()

@@ -1,8 +1,10 @@
 """Every adapter against the stock heads that it is for."""
 import pytest
 import torch
+from mmdet.models.dense_heads import mask2former_head
 from mmengine.structures import InstanceData
 
+from projects.mask_jepa.losses import MaskLabels, MatchedMaskLoss
 from projects.mask_jepa.models import (Mask2FormerAdapter, MaskFormerAdapter,
                                        find_adapter)
 
@@ -82,6 +84,71 @@ def test_mask_losses_are_those_of_training_with_labels(head, adapter,
         torch.testing.assert_close(value, sum(parts))
 
 
+GRID = 6
+
+
+@pytest.fixture
+def every_place(head, monkeypatch):
+    """Let the stock head compare at the middle of each place of the grid."""
+    middles = (torch.arange(GRID) + 0.5) / GRID
+    points = torch.cartesian_prod(middles, middles).flip(-1)
+    monkeypatch.setattr(
+        mask2former_head, 'get_uncertain_point_coords_with_randomness',
+        lambda masks, *_: points.expand(len(masks), -1, -1))
+    draw = torch.rand
+    monkeypatch.setattr(
+        torch, 'rand', lambda *shape, **options: points[None]
+        if shape == ((1, GRID**2, 2), ) else draw(*shape, **options))
+    head.num_points = GRID**2
+
+
+# Of the masks of the images; the head has ten queries.
+PRESENT = {
+    'both': ([1, 1, 0, 1, 0], [0, 1, 0, 0, 0]),
+    'one without masks': ([1, 1, 0, 1, 0], [0] * 5),
+    'none': ([0] * 5, [0] * 5),
+    'more masks than queries': ([1] * 13, [0, 1] * 6 + [0]),
+}
+
+
+@pytest.mark.parametrize('present', PRESENT.values(), ids=PRESENT)
+def test_matched_losses_are_those_of_the_stock_head(
+        head, adapter, every_place, present):
+    """Where the places are the same: losses and gradients, hence matching."""
+    generator = torch.Generator().manual_seed(4)
+    present = torch.tensor(present).bool()
+    # What many masks have in common leaves close calls, without equal costs.
+    masks = torch.rand(*present.shape, GRID, GRID, generator=generator) > 0.6
+    labels = MaskLabels(
+        torch.randint(5, present.shape, generator=generator), masks.float(),
+        present)
+    head.loss_cls.class_weight[2] = head.class_weight[2] = 0.4
+
+    def gradients(losses):
+        scores, logits = [
+            [torch.randn(2, 10, *shape, generator=random).requires_grad_()
+             for _ in range(3)] for random, shape in (
+                 (torch.Generator().manual_seed(5), (6, )),
+                 (torch.Generator().manual_seed(6), (GRID, GRID)))]
+        values = losses(scores, logits)
+        sum(values.values()).backward()
+        return values, [each.grad for each in (*scores, *logits)]
+
+    stock, stock_gradients = gradients(
+        lambda *predicted: adapter.mask_losses(*predicted, labels.instances()))
+    ours, our_gradients = gradients(
+        lambda *predicted: MatchedMaskLoss.of_head(head)(
+            *predicted, labels, generator))
+    assert ours.keys() == stock.keys() == {'cls', 'mask', 'dice'}
+    for kind, value in stock.items():
+        torch.testing.assert_close(
+            ours[kind], value, rtol=1e-5, atol=1e-6, msg=kind)
+        assert (value > 0) == (kind == 'cls' or present.any())
+    for our_gradient, gradient in zip(our_gradients, stock_gradients):
+        torch.testing.assert_close(
+            our_gradient, gradient, rtol=1e-4, atol=1e-7)
+
+
 def test_other_queries_give_other_masks(adapter, features):
     queries = torch.randn(2, 10, adapter.channels)
     assert not torch.allclose(
@@ -128,8 +195,13 @@ def test_losses_of_broken_predictions_are_no_numbers(head, adapter, features,
             labels=torch.tensor([1]),
             masks=torch.ones(1, 16, 16, dtype=torch.int64))
     ] * 2
-    losses = adapter.mask_losses(scores, masks, truth)
-    assert not torch.stack(list(losses.values())).isfinite().all()
+    labels = MaskLabels(
+        torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, 16, 16),
+        torch.ones(2, 1, dtype=torch.bool))
+    for losses in (adapter.mask_losses(scores, masks, truth),
+                   MatchedMaskLoss.of_head(head)(
+                       scores, masks, labels, torch.Generator())):
+        assert not torch.stack(list(losses.values())).isfinite().all()
 
 
 def test_other_faults_of_the_losses_are_not_hidden(adapter, features,

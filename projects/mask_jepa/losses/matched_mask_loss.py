@@ -1,0 +1,221 @@
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmdet.models.losses import CrossEntropyLoss
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+class MaskLabels(NamedTuple):
+    """Masks with a class, equally many for each image, so that some are none.
+
+    Attributes:
+        classes (Tensor): Class of each mask, int64 in [0, K), (B, M).
+        masks (Tensor): Zeros and ones, float (B, M, h, w).
+        present (Tensor): False for what only fills up, bool (B, M).
+    """
+
+    classes: Tensor
+    masks: Tensor
+    present: Tensor
+
+    def instances(self) -> List[InstanceData]:
+        """As from a data set; on a GPU, the host waits for each image.
+
+        Returns:
+            list[:obj:`InstanceData`]: For each image ``labels`` (m, ) and
+            ``masks`` (m, h, w), both int64.
+        """
+        return [
+            InstanceData(labels=classes[present], masks=masks[present].long())
+            for classes, masks, present in zip(*self)
+        ]
+
+
+class MatchedMaskLoss(nn.Module):
+    """The losses of a mask classifier, for all images and layers at once.
+
+    The costs of matching, the losses and their weights are those of the head,
+    hence of its config, and so are the values, but that masks are compared
+    where the labels live, at all places of their grid. mmdet matches and
+    compares image by image and layer by layer, for which a GPU waits hundreds
+    of times a step. Here it waits once, for the matching, which is done on
+    the host.
+
+    Args:
+        match_costs (Sequence): Costs of mmdet's ``HungarianAssigner``.
+        loss_cls (CrossEntropyLoss): Softmax over the classes and "no object",
+            with ``class_weight``.
+        loss_mask (nn.Module): Loss of a mask's places.
+        loss_dice (nn.Module): Loss of a mask as a whole.
+        num_points (int, optional): Places that are drawn where the grid has
+            more. Defaults to None, for all.
+    """
+
+    def __init__(self,
+                 match_costs: Sequence,
+                 loss_cls: CrossEntropyLoss,
+                 loss_mask: nn.Module,
+                 loss_dice: nn.Module,
+                 num_points: Optional[int] = None) -> None:
+        super().__init__()
+        self.match_costs = list(match_costs)
+        self.loss_cls = loss_cls
+        self.loss_mask = loss_mask
+        self.loss_dice = loss_dice
+        self.num_points = num_points
+        # With the losses rather than in a checkpoint, and on their device.
+        self.register_buffer(
+            'class_weight',
+            torch.tensor(loss_cls.class_weight),
+            persistent=False)
+
+    @classmethod
+    def of_head(cls, head: nn.Module) -> 'MatchedMaskLoss':
+        """Take the parts of a head.
+
+        Args:
+            head (nn.Module): As mmdet's MaskFormer or Mask2Former, with
+                ``train_cfg``.
+
+        Raises:
+            ValueError: If it has other parts.
+        """
+        assigner = getattr(head, 'assigner', None)
+        loss_cls = getattr(head, 'loss_cls', None)
+        if (not hasattr(assigner, 'match_costs')
+                or type(loss_cls) is not CrossEntropyLoss
+                or loss_cls.use_sigmoid or not loss_cls.class_weight):
+            raise ValueError(
+                f'{type(head).__name__} is not matched as mmdet\'s MaskFormer '
+                'is, by a HungarianAssigner and a softmax with class_weight: '
+                'set model.prototypes.stock_losses=True.')
+        return cls(assigner.match_costs, loss_cls, head.loss_mask,
+                   head.loss_dice, getattr(head, 'num_points', None))
+
+    def forward(self, class_scores: Sequence[Tensor],
+                mask_logits: Sequence[Tensor], labels: MaskLabels,
+                generator: torch.Generator) -> Dict[str, Tensor]:
+        """Match, and compare what was matched; in float32.
+
+        Args:
+            class_scores (Sequence[Tensor]): Of each layer, the last class
+                for "no object", (B, N, K + 1).
+            mask_logits (Sequence[Tensor]): Of each layer, at any resolution,
+                (B, N, H', W').
+            labels (MaskLabels): The same for all layers.
+            generator (torch.Generator): Of the places, where not all are
+                taken.
+
+        Returns:
+            dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
+            the sum over the layers; not finite where a prediction that
+            enters it is not.
+        """
+        grid = labels.masks.shape[-2:]
+        with torch.autocast(labels.masks.device.type, enabled=False):
+            scores = torch.stack(list(class_scores), dim=1).float()
+            on_grid = [
+                F.interpolate(layer, grid, mode='area')
+                for layer in mask_logits
+            ]
+            logits = torch.stack(on_grid, dim=1).flatten(3).float()
+            masks = labels.masks.flatten(2)
+            if self.num_points is not None:
+                logits, masks = _draw_places((logits, masks), self.num_points,
+                                             generator)
+            matching = self._match(scores, logits, masks, labels)
+            return self._compare(scores, logits, masks, labels.classes,
+                                 *matching)
+
+    @torch.no_grad()
+    def _match(self, scores: Tensor, logits: Tensor, masks: Tensor,
+               labels: MaskLabels) -> Tuple[Tensor, Tensor, int]:
+        """Find the matching of least cost, of each image and layer.
+
+        Args:
+            scores (Tensor): (B, L, N, K + 1).
+            logits (Tensor): (B, L, N, P).
+            masks (Tensor): (B, M, P).
+            labels (MaskLabels): Their classes, and which are present.
+
+        Returns:
+            tuple[Tensor, Tensor, int]: Indices of the matched queries in
+            (B, L, N), and of their masks in (B, M), each flat and int64; and
+            the masks of a layer, of which an image has one at least, as mmdet
+            counts.
+        """
+
+        def cost_of_image(scores: Tensor, logits: Tensor, masks: Tensor,
+                          classes: Tensor) -> Tensor:
+            predicted = InstanceData(scores=scores, masks=logits)
+            labelled = InstanceData(labels=classes, masks=masks)
+            return sum(
+                cost(pred_instances=predicted, gt_instances=labelled)
+                for cost in self.match_costs)
+
+        num_layers, num_queries = scores.shape[1:3]
+        cost = torch.vmap(cost_of_image)(scores.flatten(1, 2),
+                                         logits.flatten(1, 2), masks,
+                                         labels.classes)
+        # The only place where the host waits.
+        on_host = torch.cat([cost, labels.present[:, None].to(cost)], dim=1)
+        on_host = on_host.cpu().numpy()
+        # Whatever is matched, a loss that is not finite will tell of it.
+        costs = np.nan_to_num(on_host[:, :-1], posinf=0.0, neginf=0.0)
+        present = on_host[:, -1] > 0
+        queries, matched, num_masks = [], [], 0
+        for image, columns in enumerate(map(np.flatnonzero, present)):
+            for layer, cost_of_layer in enumerate(
+                    np.split(costs[image][:, columns], num_layers)):
+                rows, order = linear_sum_assignment(cost_of_layer)
+                first = (image * num_layers + layer) * num_queries
+                queries.append(first + rows)
+                matched.append(image * present.shape[1] + columns[order])
+            num_masks += max(len(rows), 1)
+        indices = np.stack([np.concatenate(queries), np.concatenate(matched)])
+        indices = torch.from_numpy(indices).to(cost.device, non_blocking=True)
+        return *indices, num_masks
+
+    def _compare(self, scores: Tensor, logits: Tensor, masks: Tensor,
+                 classes: Tensor, queries: Tensor, matched: Tensor,
+                 num_masks: int) -> Dict[str, Tensor]:
+        """Take the losses of what :meth:`_match` found."""
+        target = classes.new_full(scores.shape[:-1], scores.shape[-1] - 1)
+        target.view(-1)[queries] = classes.flatten()[matched]
+        weight = self.class_weight[target]
+        entropy = weight * F.cross_entropy(
+            scores.movedim(-1, 1), target, reduction='none')
+        # As in mmdet, the weighted mean of each layer.
+        loss_cls = (entropy.sum((0, 2)) / weight.sum((0, 2))).sum()
+
+        # Equally many in each layer; on average over the ranks.
+        num_masks = reduce_mean(scores.new_full((), num_masks))
+        logits = logits.flatten(0, 2)[queries]
+        masks = masks.flatten(0, 1)[matched]
+        # A column is one class, to a loss that knows more.
+        loss_mask = self.loss_mask(
+            logits.reshape(-1, 1),
+            masks.reshape(-1, 1),
+            avg_factor=num_masks * masks.shape[-1])
+        loss_dice = self.loss_dice(logits, masks, avg_factor=num_masks)
+        return dict(
+            cls=self.loss_cls.loss_weight * loss_cls,
+            mask=loss_mask,
+            dice=loss_dice)
+
+
+def _draw_places(maps: Sequence[Tensor], count: int,
+                 generator: torch.Generator) -> List[Tensor]:
+    """Draw places, the same of all maps (..., P), if there are more."""
+    num_places = maps[0].shape[-1]
+    if num_places <= count:
+        return list(maps)
+    places = torch.randperm(
+        num_places, generator=generator, device=maps[0].device)[:count]
+    return [each[..., places] for each in maps]
