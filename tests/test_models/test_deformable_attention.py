@@ -1,4 +1,8 @@
 """Deformable attention, compared with mmcv's own."""
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from mmcv.cnn.bricks.transformer import MultiScaleDeformableAttention
@@ -107,23 +111,64 @@ def test_sampling_stays_in_float32_under_autocast(layers, monkeypatch):
     exact = run(layers[1], query, position)
     with torch.autocast('cpu', torch.bfloat16):
         mixed = run(layers[1], query, position)
-    assert all(each.dtype == torch.float32 for each in seen)
-    value, locations, _ = zip(seen[:3], seen[3:])
+    value, locations, weights = zip(seen[:3], seen[3:])
+    for each in (*locations, *weights, mixed):
+        assert each.dtype == torch.float32
+    assert [each.dtype for each in value] == [torch.float32, torch.bfloat16]
     assert torch.equal(*locations)  # not even rounded
-    assert not torch.equal(*value)  # whose projection was in bfloat16
     torch.testing.assert_close(mixed, exact, rtol=0.05, atol=0.1)
 
 
-@pytest.mark.parametrize('operator, compiled_with, is_cuda, expected', [
+@pytest.mark.parametrize('operator, compiled_with, triton, expected', [
     ('auto', '13.0', True, 'mmcv'),
-    ('auto', 'not available', True, 'torch'),
-    ('auto', '13.0', False, 'torch'),
+    ('auto', 'not available', True, 'triton'),
+    ('auto', 'not available', False, 'torch'),
     ('torch', '13.0', True, 'torch'),
+    ('triton', '13.0', False, 'triton'),
     ('mmcv', 'not available', True, 'mmcv'),
 ])
-def test_choice_of_the_operator(operator, compiled_with, is_cuda, expected,
+def test_choice_of_the_operator(operator, compiled_with, triton, expected,
                                 monkeypatch):
-    monkeypatch.setattr(
-        'projects.mask_jepa.models.deformable_attention'
-        '.get_compiling_cuda_version', lambda: compiled_with)
-    assert resolve_operator(operator, is_cuda) == expected
+    path = 'projects.mask_jepa.models.deformable_attention.'
+    monkeypatch.setattr(f'{path}get_compiling_cuda_version',
+                        lambda: compiled_with)
+    monkeypatch.setattr(f'{path}triton_works', lambda: triton)
+    assert resolve_operator(operator, is_cuda=True) == expected
+    assert resolve_operator(operator, is_cuda=False) == 'torch'
+
+
+TRITON = """
+import torch
+from projects.mask_jepa.models.deformable_attention import (
+    Levels, deformable_attention)
+from projects.mask_jepa.models.deformable_attention_triton import (
+    TritonDeformableAttention)
+torch.manual_seed(0)
+levels = Levels.of(((3, 5), (4, 2), (1, 6)), torch.device('cpu'))
+# Channels that are no power of two, and rows that fill no block.
+value = torch.randn(2, 29, 2, 3, requires_grad=True)
+locations = (torch.rand(2, 7, 2, 3, 2, 2) * 1.6 - 0.3).requires_grad_()
+weights = torch.rand(2, 7, 2, 3, 2, requires_grad=True)
+inputs = value, locations, weights
+kernels = TritonDeformableAttention.apply(value, levels.sizes, levels.starts,
+                                          locations, weights)
+plain = deformable_attention(value, levels, locations, weights)
+upstream = torch.randn_like(plain)
+for found, expected in zip(
+        (kernels, *torch.autograd.grad(kernels, inputs, upstream)),
+        (plain, *torch.autograd.grad(plain, inputs, upstream))):
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+half = TritonDeformableAttention.apply(value.bfloat16(), levels.sizes,
+                                       levels.starts, locations, weights)
+assert half.dtype == torch.float32
+torch.testing.assert_close(half, plain, rtol=0.02, atol=0.05)
+"""
+
+
+def test_triton_kernels_equal_torch(root):
+    pytest.importorskip('triton')
+    # triton decides at import whether it interprets its kernels.
+    subprocess.run([sys.executable, '-c', TRITON],
+                   cwd=root,
+                   env=dict(os.environ, TRITON_INTERPRET='1'),
+                   check=True)

@@ -1,3 +1,5 @@
+import functools
+import logging
 from typing import NamedTuple, Sequence, Tuple
 
 import torch
@@ -5,10 +7,11 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import MultiScaleDeformableAttention
 from mmcv.ops import get_compiling_cuda_version
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-OPERATORS = ('auto', 'torch', 'mmcv')
+OPERATORS = ('auto', 'mmcv', 'triton', 'torch')
 
 
 class Levels(NamedTuple):
@@ -78,7 +81,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             locations = (
                 levels.centers[:, None, None, None] +
                 offsets / levels.sizes[:, None])
-            output = deformable_attention(value.float(), levels, locations,
+            output = deformable_attention(value, levels, locations,
                                           weights.unflatten(-1, shape[1:]),
                                           self.operator)
         return self.dropout(self.output_proj(output)) + query
@@ -92,17 +95,25 @@ def deformable_attention(value: Tensor,
     """Sum weighted values from between the places of several levels.
 
     Args:
-        value (Tensor): Of all places and heads, (B, S, H, C).
+        value (Tensor): Of all places and heads, (B, S, H, C); of any
+            precision, the sums are taken in that of the locations.
         levels (Levels): Of the S places.
         locations (Tensor): Where each query looks, x and y, of which [0, 1]
             lies inside, (B, Q, H, L, P, 2).
         weights (Tensor): (B, Q, H, L, P).
-        operator (str): 'torch', 'mmcv' or 'auto'. Defaults to 'auto'.
+        operator (str): One of ``OPERATORS``. Defaults to 'auto'.
 
     Returns:
         Tensor: (B, Q, H * C).
     """
-    if resolve_operator(operator, value.is_cuda) == 'torch':
+    operator = resolve_operator(operator, value.is_cuda)
+    if operator == 'triton':
+        from .deformable_attention_triton import TritonDeformableAttention
+        return TritonDeformableAttention.apply(value, levels.sizes,
+                                               levels.starts, locations,
+                                               weights)
+    value = value.to(locations)
+    if operator == 'torch':
         return _DeformableAttentionFunction.apply(value, levels, locations,
                                                   weights)
     return MultiScaleDeformableAttnFunction.apply(value,
@@ -115,22 +126,63 @@ def resolve_operator(operator: str, is_cuda: bool) -> str:
     """Choose what runs the operator.
 
     Args:
-        operator (str): 'torch', 'mmcv' or 'auto'.
-        is_cuda (bool): Whether it is to run on a GPU of NVIDIA; elsewhere
-            there is 'torch' alone.
+        operator (str): One of ``OPERATORS``; 'auto' takes mmcv's CUDA op
+            where it was compiled, else triton where it works, else torch.
+        is_cuda (bool): Whether it is to run on a GPU; elsewhere there is
+            torch alone.
 
     Returns:
-        str: 'torch' or 'mmcv'.
+        str: 'mmcv', 'triton' or 'torch'.
     """
-    compiled = get_compiling_cuda_version() != 'not available'
-    return 'mmcv' if is_cuda and (
-        operator == 'mmcv' or operator == 'auto' and compiled) else 'torch'
+    if not is_cuda:
+        return 'torch'
+    if operator != 'auto':
+        return operator
+    if get_compiling_cuda_version() != 'not available':
+        return 'mmcv'
+    return 'triton' if triton_works() else 'torch'
+
+
+@functools.lru_cache(maxsize=None)
+def triton_works() -> bool:
+    """Try the kernels on this GPU, once, against torch.
+
+    Returns:
+        bool: Whether they ran and gave the same.
+    """
+    device = torch.device('cuda')
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(
+            'cuda', enabled=False):
+        generator = torch.Generator(device).manual_seed(0)
+        levels = Levels.of(((8, 8), (4, 4)), device)
+        inputs = [
+            torch.rand(*shape, device=device,
+                       generator=generator).requires_grad_()
+            for shape in ((1, 80, 2, 32), (1, 80, 2, 2, 4, 2), (1, 80, 2, 2,
+                                                                4))
+        ]
+
+        def run(operator: str) -> Sequence[Tensor]:
+            output = deformable_attention(inputs[0], levels, *inputs[1:],
+                                          operator)
+            return output, *torch.autograd.grad(output.square().sum(), inputs)
+
+        try:
+            return all(
+                torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
+                for found, expected in zip(run('triton'), run('torch')))
+        except Exception as error:  # of its compiler, of whatever kind
+            print_log(
+                f'triton does not work here: {error!r}.',
+                logger='current',
+                level=logging.WARNING)
+            return False
 
 
 class _DeformableAttentionFunction(torch.autograd.Function):
     """In torch, for any device.
 
-    The values sampled, 4 P L times as large as the result, are neither kept
+    The values sampled, L * P times as large as the result, are neither kept
     for the backward pass nor copied: this is what makes it cheaper than
     mmcv's multi_scale_deformable_attn_pytorch.
     """

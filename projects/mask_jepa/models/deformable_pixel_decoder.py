@@ -24,8 +24,8 @@ class DeformablePixelDecoder(MSDeformAttnPixelDecoder):
 
     Args:
         operator (str): What runs deformable attention on a GPU: 'mmcv', its
-            CUDA op; 'torch'; or 'auto', mmcv's where it was compiled with
-            CUDA. Defaults to 'auto'.
+            CUDA op; 'triton'; 'torch'; or 'auto', the first of these that
+            there is. Defaults to 'auto'.
         **kwargs: Arguments of mmdet's.
 
     Raises:
