@@ -267,8 +267,9 @@ def kind():
     if found == needed:
         return 'cuda'
     return (f'cpu There is a GPU, but {"nvcc is of CUDA " + found if found else "no nvcc"}'
-            f': training on the GPU will fail. Install the CUDA toolkit {needed} '
-            'and run this again.')
+            ': Mask-JEPA trains on it, with deformable attention in triton or '
+            'torch; mmdet\'s own Mask2Former needs the CUDA toolkit '
+            f'{needed}, and then this once more.')
 
 
 print(kind())
