@@ -193,8 +193,9 @@ not see. If its driver is too old for it, try --torch 2.5.1."
         elif "${nvcc:-nvcc}" --version | grep "release $needed\."; then
             KIND=cuda
         else
-            REMARK="There is a GPU, but no nvcc of CUDA $needed: training on \
-the GPU will fail. Install the CUDA toolkit $needed and run this again."
+            REMARK="There is a GPU, but no nvcc of CUDA $needed: Mask-JEPA \
+trains on it, with deformable attention in triton or torch; mmdet's own \
+Mask2Former needs the CUDA toolkit $needed, and then this once more."
         fi
     fi
 } >>"$LOG" 2>&1

@@ -23,10 +23,13 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('config', help='train config file path')
     parser.add_argument(
-        '--work-dir', help='where logs and checkpoints go; by default '
+        '--work-dir',
+        help='where logs and checkpoints go; by default '
         'work_dirs/<name of the config>')
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision, '
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision, '
         'bfloat16 where the GPU has it')
     parser.add_argument(
         '--resume',
@@ -80,6 +83,24 @@ def use_mixed_precision(cfg: Config) -> None:
         cfg.optim_wrapper.clip_grad.error_if_nonfinite = False
 
 
+def use_gpu(cfg: Config) -> None:
+    """Choose what only makes a GPU faster, and nothing on a CPU.
+
+    TF32 for the matrix products that stay in float32, the fastest algorithm
+    of each convolution (crops are of one size), and an optimiser's step in
+    few kernels.
+
+    Args:
+        cfg (Config): The config of the run; changed in place.
+    """
+    if not torch.cuda.is_available():
+        return
+    torch.set_float32_matmul_precision('high')
+    cfg.env_cfg.cudnn_benchmark = True
+    if cfg.optim_wrapper.optimizer.type in ('Adam', 'AdamW', 'SGD'):
+        cfg.optim_wrapper.optimizer.setdefault('fused', True)
+
+
 def main() -> None:
     """Train."""
     args = parse_args()
@@ -93,6 +114,7 @@ def main() -> None:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    use_gpu(cfg)
     if args.amp:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:

@@ -75,6 +75,24 @@ def test_mixed_precision_is_what_the_gpu_has(root, tiny_config, monkeypatch,
     assert config.optim_wrapper == expected.optim_wrapper
 
 
+def test_a_gpu_gets_what_makes_it_faster(root, tiny_config, monkeypatch):
+    tool = runpy.run_path(str(root / 'tools/train.py'))
+    config = tiny_config()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    tool['use_gpu'](config)
+    assert config == tiny_config()
+    assert torch.get_float32_matmul_precision() == 'highest'
+
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    try:
+        tool['use_gpu'](config)
+        assert torch.get_float32_matmul_precision() == 'high'
+    finally:
+        torch.set_float32_matmul_precision('highest')
+    assert config.env_cfg.cudnn_benchmark
+    assert config.optim_wrapper.optimizer.fused
+
+
 @pytest.mark.parametrize('options, sentence', [
     (['no_such_config.py'], 'there is no config file at no_such_config.py'),
     (['configs/mask_jepa_r18_tiny.py', '--resume', 'a.pth', '--init', 'b.pth'],

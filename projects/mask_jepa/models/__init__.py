@@ -1,6 +1,8 @@
 from .adapters import (ADAPTERS, Mask2FormerAdapter, MaskClassifierAdapter,
                        MaskFormerAdapter, find_adapter)
 from .block_masking import BlockMasking
+from .deformable_attention import DeformableAttention
+from .deformable_pixel_decoder import DeformablePixelDecoder
 from .input_noise import InputNoise
 from .mask_jepa import MaskJEPA
 from .mask_tokens import MaskTokens
@@ -15,7 +17,8 @@ from .target_encoder import TargetEncoder
 from .target_prediction import TargetPrediction
 
 __all__ = [
-    'ADAPTERS', 'BlockMasking', 'InputNoise', 'Mask2FormerAdapter',
+    'ADAPTERS', 'BlockMasking', 'DeformableAttention',
+    'DeformablePixelDecoder', 'InputNoise', 'Mask2FormerAdapter',
     'MaskClassifierAdapter', 'MaskFormerAdapter', 'MaskJEPA', 'MaskTokens',
     'PhotometricChange', 'PlaceCentering', 'Prototypes', 'QueryToMap',
     'RandomQueries', 'ReconstructionHead', 'StepRandom', 'TargetEncoder',

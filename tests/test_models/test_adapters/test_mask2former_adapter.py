@@ -1,6 +1,7 @@
 """What only the stock Mask2Former head has: masked attention."""
 import pytest
 import torch
+from mmdet.models.layers import MSDeformAttnPixelDecoder
 
 from projects.mask_jepa.models import Mask2FormerAdapter
 
@@ -80,10 +81,22 @@ def test_encode_is_the_pixel_decoder(head, features):
         assert torch.equal(level, stock_level)
 
 
-def test_encode_runs_in_float32_under_autocast(head, features):
+def test_encode_keeps_float16_out(head, features):
+    adapter = Mask2FormerAdapter(head)
+    with torch.autocast('cpu', torch.float16):
+        mask_features, _ = adapter.encode(features)
+        half = adapter.encode([level.half() for level in features])[0]
+    assert torch.equal(mask_features, adapter.encode(features)[0])
+    assert half.dtype == torch.float32
+
+
+def test_encode_runs_heirs_of_the_pixel_decoder_in_float32(head, features):
+
+    class Heir(MSDeformAttnPixelDecoder):
+        pass
+
+    head.pixel_decoder.__class__ = Heir
     adapter = Mask2FormerAdapter(head)
     with torch.autocast('cpu', torch.bfloat16):
         mask_features, _ = adapter.encode(features)
-        half = adapter.encode([level.bfloat16() for level in features])[0]
     assert torch.equal(mask_features, adapter.encode(features)[0])
-    assert half.dtype == torch.float32

@@ -1,9 +1,11 @@
 from typing import List, Sequence, Tuple
 
 import torch
+import torch.nn as nn
 from mmdet.models.dense_heads import Mask2FormerHead
 from torch import Tensor
 
+from ..deformable_pixel_decoder import DeformablePixelDecoder
 from .find_adapter import ADAPTERS
 from .mask_classifier_adapter import MaskClassifierAdapter
 
@@ -17,6 +19,10 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
     """
 
     head_class = Mask2FormerHead
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__(head)
+        DeformablePixelDecoder.adopt(head.pixel_decoder)
 
     @property
     def in_channels(self) -> List[int]:
@@ -45,11 +51,16 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
                features: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Run the pixel decoder: :meth:`MaskClassifierAdapter.encode`.
 
-        Deformable attention has no bfloat16 kernel in mmcv and overflows in
-        float16, so it runs in float32 under mixed precision as well.
+        In float32 under autocast with float16, in which it overflows, and
+        where it is one of mmdet's heirs, since mmcv's operator knows no
+        bfloat16.
         """
         self.require_maps(features)
-        with torch.autocast(features[0].device.type, enabled=False):
+        device = features[0].device.type
+        if (isinstance(self.head.pixel_decoder, DeformablePixelDecoder)
+                and torch.get_autocast_dtype(device) is torch.bfloat16):
+            return self.head.pixel_decoder(features)
+        with torch.autocast(device, enabled=False):
             return self.head.pixel_decoder([f.float() for f in features])
 
     def decode(self, memory: Sequence[Tensor], mask_features: Tensor,
@@ -91,7 +102,7 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
         keys = self.head.decoder_input_projs[level](features)
         keys = keys.flatten(2).transpose(1, 2)
         keys = keys + self.head.level_embed.weight[level]
-        no_padding = features.new_zeros(
-            (len(features), *features.shape[-2:]), dtype=torch.bool)
+        no_padding = features.new_zeros((len(features), *features.shape[-2:]),
+                                        dtype=torch.bool)
         position = self.head.decoder_positional_encoding(no_padding)
         return keys, position.flatten(2).transpose(1, 2)
