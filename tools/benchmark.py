@@ -38,7 +38,10 @@ class StepTimer:
         after_step (Callable, optional): What follows the optimiser.
     """
 
-    def __init__(self, model: nn.Module, optim_wrapper: dict, batch: dict,
+    def __init__(self,
+                 model: nn.Module,
+                 optim_wrapper: dict,
+                 batch: dict,
                  after_step: Callable = None) -> None:
         self.model = model.train()
         self.optim_wrapper = build_optim_wrapper(model, optim_wrapper)
@@ -68,14 +71,20 @@ class StepTimer:
             self.after_step()
         done = now()
         self.seconds.append({
-            'preprocessing': prepared - begin,
-            'student forward and losses': forwarded - prepared -
+            'preprocessing':
+            prepared - begin,
+            'student forward and losses':
+            forwarded - prepared - self._teacher,
+            'teacher forward':
             self._teacher,
-            'teacher forward': self._teacher,
-            'backward': backwarded - forwarded,
-            'optimiser': stepped - backwarded,
-            'EMA': done - stepped,
-            'whole step': done - begin
+            'backward':
+            backwarded - forwarded,
+            'optimiser':
+            stepped - backwarded,
+            'EMA':
+            done - stepped,
+            'whole step':
+            done - begin
         })
 
     def _enter_teacher(self, *_) -> None:
@@ -164,12 +173,12 @@ def main() -> None:
         table.add_column(f'{name}, ms', justify='right')
     for part in measured['MaskJEPA'][0]:
         table.add_row(
-            part, *(f'{1000 * statistics.median(s[part] for s in steps):.0f}'
-                    for steps in measured.values()))
+            part,
+            *(f'{1000 * statistics.median(s[part] for s in steps):.0f}'
+              for steps in measured.values()))
     Console().print(table)
-    ratios = sorted(
-        jepa['whole step'] / supervised['whole step']
-        for jepa, supervised in zip(*measured.values()))
+    ratios = sorted(jepa['whole step'] / supervised['whole step']
+                    for jepa, supervised in zip(*measured.values()))
     print(f'A step of MaskJEPA takes {statistics.median(ratios):.2f} times as '
           f'long as a supervised one (pair by pair {ratios[0]:.2f} to '
           f'{ratios[-1]:.2f}).')

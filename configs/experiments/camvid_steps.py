@@ -27,10 +27,8 @@ pretrainings = {
         options=_base_.pretrain_options),
 }
 arms = {
-    'no pretraining':
-    dict(),
-    'Mask-JEPA':
-    dict(pretraining='Mask-JEPA'),
+    'no pretraining': dict(),
+    'Mask-JEPA': dict(pretraining='Mask-JEPA'),
     'Mask-JEPA, backbone only':
     dict(pretraining='Mask-JEPA', parts=['backbone']),
 }

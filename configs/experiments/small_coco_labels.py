@@ -34,10 +34,8 @@ pretrainings = {
         }),
 }
 arms = {
-    'no pretraining':
-    dict(),
-    'Mask-JEPA':
-    dict(pretraining='Mask-JEPA'),
+    'no pretraining': dict(),
+    'Mask-JEPA': dict(pretraining='Mask-JEPA'),
     'Mask-JEPA, backbone only':
     dict(pretraining='Mask-JEPA', parts=['backbone']),
 }

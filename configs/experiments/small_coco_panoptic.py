@@ -6,7 +6,8 @@ two of the 80 images, so expect a panoptic quality near zero.
 _base_ = './small_coco_labels.py'
 
 tasks = {
-    '_delete_': True,
+    '_delete_':
+    True,
     'COCO panoptic':
     dict(
         config='configs/finetune/mmdet/mask2former_r18-tiny-mask-jepa-pre_'

@@ -25,8 +25,9 @@ def test_set_up_installs_supported_versions(root, python):
     script = (root / 'tools' / 'setup_env.sh').read_text()
     ranges = {range.name: range.specifier
               for range in read(root / 'requirements.txt')}
-    for version in re.findall(r'^NEWEST_TORCH=(.*)|^ +([\d.]+)\) TORCHV', script,
-                              re.MULTILINE):
+    torches = re.findall(r'^NEWEST_TORCH=(.*)|^ +([\d.]+)\) TORCHV', script,
+                         re.MULTILINE)
+    for version in torches:
         assert ''.join(version) in ranges['torch']
     versions = re.findall(r'TORCHVISION=([\d.]+)', script)
     assert len(versions) == 2

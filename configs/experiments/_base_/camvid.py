@@ -27,7 +27,8 @@ pretrain_options = {
 byol_options = {
     **{
         f'train_dataloader.dataset.pipeline.1.transforms.{view}.0.{key}': value
-        for view in (0, 1) for key, value in dict(
+        for view in (0, 1)
+        for key, value in dict(
             scale=crop_size, crop_ratio_range=crop_ratio_range).items()
     },
     'train_dataloader.dataset.indices': _base_.pool,

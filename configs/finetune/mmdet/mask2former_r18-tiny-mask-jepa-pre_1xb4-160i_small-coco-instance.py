@@ -65,15 +65,13 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    ann_file=data_root + 'annotations/instances_val2017.json')
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-param_scheduler = dict(
-    _delete_=True, type='PolyLR', power=0.9, by_epoch=False)
+param_scheduler = dict(_delete_=True, type='PolyLR', power=0.9, by_epoch=False)
 train_cfg = dict(max_iters=160, val_interval=160, dynamic_intervals=None)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=160))
 log_processor = dict(window_size=10)

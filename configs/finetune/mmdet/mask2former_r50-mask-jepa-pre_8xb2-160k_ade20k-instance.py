@@ -80,7 +80,5 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'ade20k_instance_val.json')
 test_evaluator = val_evaluator
 
-param_scheduler = dict(
-    _delete_=True, type='PolyLR', power=0.9, by_epoch=False)
-train_cfg = dict(
-    max_iters=160000, val_interval=5000, dynamic_intervals=None)
+param_scheduler = dict(_delete_=True, type='PolyLR', power=0.9, by_epoch=False)
+train_cfg = dict(max_iters=160000, val_interval=5000, dynamic_intervals=None)

@@ -76,7 +76,6 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='PolyLR', power=0.9, by_epoch=False)]
 train_cfg = dict(max_iters=160, val_interval=160)
 default_hooks = dict(
-    logger=dict(interval=10),
-    checkpoint=dict(interval=160, save_best=None))
+    logger=dict(interval=10), checkpoint=dict(interval=160, save_best=None))
 log_processor = dict(window_size=10)
 randomness = dict(seed=0)

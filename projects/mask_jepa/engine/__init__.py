@@ -5,7 +5,6 @@ from .pass_based_train_loop import PassBasedTrainLoop
 from .resolve_config import cropped_as_training, resolve_config
 
 __all__ = [
-    'GroupedOptimWrapperConstructor', 'LossLogProcessor',
-    'PassBasedTrainLoop', 'adapt_older_checkpoint', 'cropped_as_training',
-    'resolve_config'
+    'GroupedOptimWrapperConstructor', 'LossLogProcessor', 'PassBasedTrainLoop',
+    'adapt_older_checkpoint', 'cropped_as_training', 'resolve_config'
 ]

@@ -45,7 +45,6 @@ def cropped_as_training(dataset: dict, cfg: Config) -> dict:
 def find_crop_size(dataset: dict) -> Optional[int]:
     """Find the crop of a dataset, or of one within (ConcatDataset, say)."""
     parts = [dataset.get('dataset') or {}, *dataset.get('datasets', [])]
-    sizes = [dataset.get('crop_size')] + [
-        find_crop_size(part) for part in parts if part
-    ]
+    sizes = [dataset.get('crop_size')
+             ] + [find_crop_size(part) for part in parts if part]
     return next(filter(None, sizes), None)

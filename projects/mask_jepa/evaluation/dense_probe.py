@@ -90,8 +90,7 @@ class DenseProbe:
         with evaluating(model), fixed_seed(0):
             return self._test(model, self._fit(model))
 
-    def _encode(self, model: nn.Module,
-                loader: DataLoader) -> Iterator[Tuple]:
+    def _encode(self, model: nn.Module, loader: DataLoader) -> Iterator[Tuple]:
         """Yield each sample, its levels, (C, h, w), and its input shape."""
         for batch in track(loader, 'Probe', disable=not self.progress):
             data = model.data_preprocessor(batch, False)
@@ -108,7 +107,8 @@ class DenseProbe:
     def _fit(self, model: nn.Module) -> Dict[str, Dict]:
         """Fit both classifiers on each level."""
         classifiers = {
-            name: dict(
+            name:
+            dict(
                 linear=RidgeProbe(self.regularization),
                 knn=NearestNeighborProbe(self.num_neighbors))
             for name in self.levels
@@ -136,10 +136,12 @@ class DenseProbe:
     def _test(self, model: nn.Module,
               classifiers: Dict[str, Dict]) -> Dict[str, float]:
         """Predict the test images, and evaluate each classifier."""
-        evaluators = {(level, kind): copy.deepcopy(self.evaluator)
-                      for level, pair in classifiers.items() for kind in pair}
-        for sample, maps, input_shape in self._encode(model,
-                                                      self.test_loader):
+        evaluators = {
+            (level, kind): copy.deepcopy(self.evaluator)
+            for level, pair in classifiers.items()
+            for kind in pair
+        }
+        for sample, maps, input_shape in self._encode(model, self.test_loader):
             label_shape = sample.gt_sem_seg.data.shape[-2:]
             for level, kind in evaluators:
                 features = maps[level]

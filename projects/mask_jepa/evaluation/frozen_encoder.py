@@ -74,8 +74,10 @@ def encode_levels(model: nn.Module,
     stages = backbone(image)
     mask_features, memory = adapter.encode(neck(stages))
     levels = {f'c{index}': stage for index, stage in enumerate(stages, 1)}
-    levels.update(
-        {f'F_{index}': level for index, level in enumerate(memory, 1)})
+    levels.update({
+        f'F_{index}': level
+        for index, level in enumerate(memory, 1)
+    })
     levels['F_last'] = mask_features
     return levels
 
@@ -115,9 +117,11 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
         return model.eval()
     weights = load_checkpoint(checkpoint)['state_dict']
     backbone, neck, adapter = find_encoder(model)
-    needed = {id(value)
-              for part in (backbone, neck, adapter.head.pixel_decoder)
-              for value in part.state_dict(keep_vars=True).values()}
+    needed = {
+        id(value)
+        for part in (backbone, neck, adapter.head.pixel_decoder)
+        for value in part.state_dict(keep_vars=True).values()
+    }
     own = model.state_dict(keep_vars=True)
     missing = [
         key for key, value in own.items() if id(value) in needed and (

@@ -171,9 +171,7 @@ class HealthRecord:
         verdict = found[0].verdict if found else HEALTHY
         reason = '; '.join(f'{rule.name}: {rule.meaning}' for rule in found)
         reason = reason or 'no sign of collapse in the latest checks'
-        earlier = [
-            name for name in self.state['warned'] if name not in names
-        ]
+        earlier = [name for name in self.state['warned'] if name not in names]
         if earlier:
             reason += f'; earlier, no longer: {", ".join(earlier)}'
         return verdict, reason

@@ -23,8 +23,9 @@ def count_classes(labels: Tensor, num_classes: int,
     Returns:
         Tensor: Counts, (h * w, K), float.
     """
-    row, column = (_cells(*lengths) for lengths in zip(
-        labels.shape, image_shape, input_shape, grid))
+    row, column = (
+        _cells(*lengths)
+        for lengths in zip(labels.shape, image_shape, input_shape, grid))
     cell = (row[:, None] * grid[1] + column).to(labels.device)
     labelled = (labels >= 0) & (labels < num_classes)
     index = cell[labelled] * num_classes + labels[labelled].long()

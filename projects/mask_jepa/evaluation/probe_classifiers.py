@@ -40,9 +40,8 @@ class RidgeProbe:
         means = self.sums / self.sums[0, 0]
         num_channels = len(means) - 1
         feature_mean, target_mean = means[0, 1:].tensor_split([num_channels])
-        covariance, cross_covariance = (
-            means[1:, 1:] - torch.outer(feature_mean, means[0, 1:])
-        ).tensor_split([num_channels], dim=1)
+        covariance, cross_covariance = (means[1:, 1:] - torch.outer(
+            feature_mean, means[0, 1:])).tensor_split([num_channels], dim=1)
         # A constant channel says nothing, at any scale.
         variance = covariance.diagonal()
         scale = torch.where(variance > 1e-12, variance, 1).sqrt()

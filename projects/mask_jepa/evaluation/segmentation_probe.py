@@ -119,6 +119,6 @@ class _ProbeInitialWeights(Hook):
             return
         metrics = self.loop.measure()
         runner.message_hub.update_info(INITIAL_RECORD, metrics)
-        runner.logger.info(self.loop.summary(metrics, None)
-                           + ', with the initial weights')
+        runner.logger.info(
+            self.loop.summary(metrics, None) + ', with the initial weights')
         runner.visualizer.add_scalars(metrics, step=0)

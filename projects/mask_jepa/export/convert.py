@@ -32,13 +32,19 @@ LOWEST_SIGMA = 'random_queries.lowest_sigma'
 LEFT_OUT = {
     ONLINE_HEAD + 'cls_embed.':
     'class predictor: label-free pretraining knows no classes but its own',
-    'random.': 'state of the pretraining\'s random numbers',
-    'random_queries.': 'state of the query noise',
-    'mask_tokens.': 'mask tokens: only pretraining hides features',
-    'query_to_map.': 'projection, auxiliary self-attention and prediction '
+    'random.':
+    'state of the pretraining\'s random numbers',
+    'random_queries.':
+    'state of the query noise',
+    'mask_tokens.':
+    'mask tokens: only pretraining hides features',
+    'query_to_map.':
+    'projection, auxiliary self-attention and prediction '
     'head: only pretraining predicts features',
-    'centering.': 'mean of the target: only pretraining has a target',
-    'prototypes.': 'prototypes: the classes of the pretraining',
+    'centering.':
+    'mean of the target: only pretraining has a target',
+    'prototypes.':
+    'prototypes: the classes of the pretraining',
     'reconstruction_head.':
     'reconstruction head: only pretraining predicts pixels',
 }
@@ -58,10 +64,11 @@ class Export(NamedTuple):
     parts: Tuple[str, ...]  # that were asked for, in the order of PARTS
 
 
-def export_weights(state_dict: Dict[str, Tensor],
-                   library: str,
-                   branch: str = 'online',
-                   parts: Sequence[str] = tuple(PARTS)) -> Export:
+def export_weights(
+    state_dict: Dict[str, Tensor],
+    library: str,
+    branch: str = 'online',
+    parts: Sequence[str] = tuple(PARTS)) -> Export:
     """Name the pretrained weights as a stock Mask2Former does.
 
     The transformer decoder exists in the online branch only; the target

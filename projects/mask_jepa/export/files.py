@@ -23,8 +23,8 @@ def load_checkpoint(path: str) -> dict:
         ValueError: If it is no such checkpoint, or not all of one.
     """
     checkpoint = load_without_objects(path)
-    weights = checkpoint.get('state_dict') if isinstance(
-        checkpoint, dict) else None
+    weights = checkpoint.get('state_dict') if isinstance(checkpoint,
+                                                         dict) else None
     if not isinstance(weights, dict):
         raise ValueError(f'{path} holds no "state_dict", as the checkpoints '
                          'of OpenMMLab do.')

@@ -60,8 +60,7 @@ class ExactResumeHook(Hook):
         sampler.seek(runner.iter * batch_size, runner.seed)
         # The loop will throw away as many batches as it has done iterations.
         iterator = type(loop.dataloader_iterator)(loop.dataloader)
-        loop.dataloader_iterator = chain(
-            repeat(None, runner.iter), iterator)
+        loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
 
     def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Seed dropout and its like for this iteration."""

@@ -66,9 +66,9 @@ class FeatureHealthHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Take up what an interrupted run had found."""
         adapter = unwrap(runner.model).adapter
-        self.record = HealthRecord(
-            adapter.channels, len(adapter.learned_queries), self.patience,
-            runner.message_hub.runtime_info.get(STATE))
+        self.record = HealthRecord(adapter.channels,
+                                   len(adapter.learned_queries), self.patience,
+                                   runner.message_hub.runtime_info.get(STATE))
 
         def report(values: Dict[str, float], seconds: float) -> None:
             log_scalars(runner, 'health', values)
@@ -117,6 +117,6 @@ class FeatureHealthHook(Hook):
 
     def _is_due(self, runner: Runner) -> bool:
         # Only there: no other rank waits for it.
-        return is_main_process() and (
-            runner.iter == 0 or self.every_n_train_iters(
-                runner, self.interval))
+        return is_main_process() and (runner.iter == 0
+                                      or self.every_n_train_iters(
+                                          runner, self.interval))

@@ -26,9 +26,8 @@ class MatchingCheckpointHook(Hook):
         model = unwrap(runner.model)
         own = model.state_dict()
         weights = checkpoint.get('state_dict', checkpoint)
-        class_parts = tuple(
-            f'panoptic_head.{name}.'
-            for name in model.adapter.class_modules)
+        class_parts = tuple(f'panoptic_head.{name}.'
+                            for name in model.adapter.class_modules)
         wanted = [
             key for key in own
             if key.startswith(('backbone.', 'neck.', 'panoptic_head.'))

@@ -260,9 +260,8 @@ class MaskJEPA(BasePretrainer):
         #     moves after the optimiser's step (EMATargetHook).
         return losses
 
-    def corrupt(
-            self, image: Tensor,
-            generator: torch.Generator) -> Tuple[Tensor, Tensor, Tensor]:
+    def corrupt(self, image: Tensor,
+                generator: torch.Generator) -> Tuple[Tensor, Tensor, Tensor]:
         """Change the light, hide places, and add noise.
 
         Args:
@@ -368,7 +367,7 @@ class MaskJEPA(BasePretrainer):
         if self.prototypes is not None:
             optional['prototypes'] = self.prototypes.assign(
                 step.target_on_grid).argmax(1)
-            optional['predicted_prototypes'] = segment(
-                step.class_scores[-1], step.mask_logits[-1])
+            optional['predicted_prototypes'] = segment(step.class_scores[-1],
+                                                       step.mask_logits[-1])
         return write_predictions(data_samples, inputs, step,
                                  self.encode(inputs), optional)

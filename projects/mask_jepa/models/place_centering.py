@@ -43,8 +43,8 @@ class PlaceCentering(BaseModule):
             raise ValueError('model.centering.momentum must lie in [0, 1), '
                              f'but is {momentum}.')
         self.momentum = momentum
-        self.register_buffer(
-            'mean', torch.zeros(channels, size or 0, size or 0))
+        self.register_buffer('mean', torch.zeros(channels, size or 0, size
+                                                 or 0))
         self.register_buffer('steps', torch.tensor(0, dtype=torch.int64))
 
     @torch.no_grad()

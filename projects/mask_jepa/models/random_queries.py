@@ -54,8 +54,7 @@ class RandomQueries(BaseModule):
             Tensor: Queries, (B, N, C).
         """
         if self.training:
-            torch.minimum(
-                self.lowest_sigma, self.sigma, out=self.lowest_sigma)
+            torch.minimum(self.lowest_sigma, self.sigma, out=self.lowest_sigma)
         learned = learned.expand(batch_size, -1, -1)
         noise = randn(learned, generator)
         return (1 - self.sigma**2).sqrt() * learned + self.sigma * noise

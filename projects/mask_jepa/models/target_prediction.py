@@ -48,8 +48,8 @@ class TargetPrediction(NamedTuple):
 
 
 def write_predictions(data_samples: SampleList, image: Tensor,
-                      step: TargetPrediction,
-                      encoding: Tuple[Tensor, List[Tensor]],
+                      step: TargetPrediction, encoding: Tuple[Tensor,
+                                                              List[Tensor]],
                       optional: Dict[str, Tensor]) -> SampleList:
     """Write into samples what a model sees and predicts.
 

@@ -20,35 +20,44 @@ class ChartGroup(NamedTuple):
 
 
 TRAINING_GROUPS = (
-    ChartGroup('Losses', 'The sum that the training minimises and its terms, '
-               'each times its weight.', r'loss_(\w+)|loss'),
-    ChartGroup('Effective rank', 'How many directions the features use; a '
-               'fall towards 1 is a collapse.', r'(target|online)_rank',
-               'zero'),
-    ChartGroup('Spread of the features', 'Standard deviation over places: 1 '
-               'is even in all directions, 0 is collapsed.',
-               r'(target|online)_std', 'zero'),
-    ChartGroup('Cosine similarity', 'Between places of one image (within) '
-               'and of different ones (between); 1 means that they are all '
-               'alike.', r'((?:target|online)_cosine_\w+)', 'zero'),
+    ChartGroup(
+        'Losses', 'The sum that the training minimises and its terms, '
+        'each times its weight.', r'loss_(\w+)|loss'),
+    ChartGroup(
+        'Effective rank', 'How many directions the features use; a '
+        'fall towards 1 is a collapse.', r'(target|online)_rank', 'zero'),
+    ChartGroup(
+        'Spread of the features', 'Standard deviation over places: 1 '
+        'is even in all directions, 0 is collapsed.', r'(target|online)_std',
+        'zero'),
+    ChartGroup(
+        'Cosine similarity', 'Between places of one image (within) '
+        'and of different ones (between); 1 means that they are all '
+        'alike.', r'((?:target|online)_cosine_\w+)', 'zero'),
     ChartGroup('Size of the features', 'Mean norm; it should neither vanish '
                'nor grow without end.', r'(target|online)_norm', 'zero'),
-    ChartGroup('Mask entropy', 'In nats, over the queries: 0 means one query '
-               'for each place, the highest value that all see the same.',
-               r'(mask_entropy)', 'zero'),
-    ChartGroup('Queries and places', 'Shares: queries that own a place, '
-               'places inside some mask, logits above zero.',
-               r'(queries_used|places_covered|logits_above_zero)', 'zero'),
-    ChartGroup('Leak', 'How far the prediction changes with what is hidden '
-               'from it; it should be 0.', r'(leak)', 'zero'),
-    ChartGroup('Gradient norms', 'Of the whole model, before clipping, and of '
-               'its parts, after it; logarithmic.',
-               r'gradient_(\w+)|grad_norm', 'log'),
-    ChartGroup('Update ratios', 'Size of a step against the size of the '
-               'weights; logarithmic.', r'update_ratio_(\w+)', 'log'),
-    ChartGroup('Learning rate', 'Of the first parameter group (lr), which '
-               'after release 0.1.0 is that before multipliers (base_lr).',
-               r'((?:base_)?lr)'),
+    ChartGroup(
+        'Mask entropy', 'In nats, over the queries: 0 means one query '
+        'for each place, the highest value that all see the same.',
+        r'(mask_entropy)', 'zero'),
+    ChartGroup(
+        'Queries and places', 'Shares: queries that own a place, '
+        'places inside some mask, logits above zero.',
+        r'(queries_used|places_covered|logits_above_zero)', 'zero'),
+    ChartGroup(
+        'Leak', 'How far the prediction changes with what is hidden '
+        'from it; it should be 0.', r'(leak)', 'zero'),
+    ChartGroup(
+        'Gradient norms', 'Of the whole model, before clipping, and of '
+        'its parts, after it; logarithmic.', r'gradient_(\w+)|grad_norm',
+        'log'),
+    ChartGroup(
+        'Update ratios', 'Size of a step against the size of the '
+        'weights; logarithmic.', r'update_ratio_(\w+)', 'log'),
+    ChartGroup(
+        'Learning rate', 'Of the first parameter group (lr), which '
+        'after release 0.1.0 is that before multipliers (base_lr).',
+        r'((?:base_)?lr)'),
     ChartGroup('Query noise', 'Share of noise in the random queries, sigma.',
                r'(sigma)'),
     ChartGroup('Momentum of the target', '1 means that the target stands '
@@ -61,19 +70,25 @@ TRAINING_GROUPS = (
                'checks and pictures.', r'(monitoring_share)', 'zero'),
     ChartGroup('Other', 'Values of the log without a chart of their own.',
                r'(.+)'))
-PROBE_GROUPS = (
-    ChartGroup('Probe', 'mIoU in per cent of classifiers on frozen features; '
-               'dotted: the initial weights.',
-               r'probe/((?:initial_)?(?:linear|knn))_mIoU'),
-    ChartGroup('Probe by level', 'mIoU in per cent of other levels of the '
-               'features; dotted: the initial weights.', r'probe/(.+)_mIoU'),
-    ChartGroup('Other validation results', 'Values of the validation without '
-               'a chart of their own.', r'(.+)'))
+PROBE_GROUPS = (ChartGroup(
+    'Probe', 'mIoU in per cent of classifiers on frozen features; '
+    'dotted: the initial weights.',
+    r'probe/((?:initial_)?(?:linear|knn))_mIoU'),
+                ChartGroup(
+                    'Probe by level',
+                    'mIoU in per cent of other levels of the '
+                    'features; dotted: the initial weights.',
+                    r'probe/(.+)_mIoU'),
+                ChartGroup(
+                    'Other validation results',
+                    'Values of the validation without '
+                    'a chart of their own.', r'(.+)'))
 
 
 def group_keys(
-    rows: Dict[int, Row], groups: Tuple[ChartGroup, ...]
-) -> List[Tuple[ChartGroup, Dict[str, str]]]:
+        rows: Dict[int, Row],
+        groups: Tuple[ChartGroup,
+                      ...]) -> List[Tuple[ChartGroup, Dict[str, str]]]:
     """Sort the keys of a log into charts; the first group that fits wins.
 
     Returns:

@@ -42,11 +42,11 @@ def draw_charts(run: RunRecords) -> List[Chart]:
         }
         for step, row in run.validation.items()
     }
-    training, probe = (
-        [_draw_chart(group, labels, rows)
-         for group, labels in group_keys(rows, groups)]
-        for rows, groups in ((run.training, TRAINING_GROUPS),
-                             (validation, PROBE_GROUPS)))
+    training, probe = ([
+        _draw_chart(group, labels, rows)
+        for group, labels in group_keys(rows, groups)
+    ] for rows, groups in ((run.training, TRAINING_GROUPS), (validation,
+                                                             PROBE_GROUPS)))
     return training[:1] + probe + training[1:]
 
 
@@ -113,8 +113,7 @@ def _draw_chart(group: ChartGroup, labels: Dict[str, str],
             type='log' if group.axis == 'log' else 'linear',
             rangemode='tozero' if group.axis == 'zero' else 'normal'))
     height = HEIGHT + ROW_HEIGHT * max(len(curves) - FEW_CURVES, 0) // 2
-    return Chart(group.title, group.note, height,
-                 json.loads(figure.to_json()))
+    return Chart(group.title, group.note, height, json.loads(figure.to_json()))
 
 
 def _curve_of(label: str) -> str:

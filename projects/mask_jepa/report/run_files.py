@@ -64,7 +64,8 @@ def read_health(work_dir: str) -> Optional[Health]:
         return None
     return Health(
         str(content['verdict']), str(content.get('reason', '')),
-        content.get('iteration'), content.get('rules') or [])
+        content.get('iteration'),
+        content.get('rules') or [])
 
 
 def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:

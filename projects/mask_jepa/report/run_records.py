@@ -59,14 +59,14 @@ def read_run(work_dir: str) -> RunRecords:
     return RunRecords(
         name=osp.basename(osp.abspath(work_dir)),
         num_sessions=len(paths),
-        training=merge_sessions(
-            starts, [session.training for session in scalars]),
-        validation=merge_sessions(
-            starts, [session.validation for session in scalars]),
+        training=merge_sessions(starts,
+                                [session.training for session in scalars]),
+        validation=merge_sessions(starts,
+                                  [session.validation for session in scalars]),
         num_unreadable=sum(session.num_unreadable for session in scalars),
         pictures={
-            name: merge_sessions(
-                starts, [found.get(name, {}) for found in pictures])
+            name:
+            merge_sessions(starts, [found.get(name, {}) for found in pictures])
             for name in sorted(set().union(*pictures))
         },
         health=read_health(work_dir),
@@ -123,9 +123,8 @@ def without_groups(row: Row) -> Row:
     }
 
 
-def merge_sessions(
-        starts: List[Optional[int]],
-        sessions: List[Dict[int, Record]]) -> Dict[int, Record]:
+def merge_sessions(starts: List[Optional[int]],
+                   sessions: List[Dict[int, Record]]) -> Dict[int, Record]:
     """Join the records of a training that was started several times.
 
     A later session replaces what earlier ones recorded from its first

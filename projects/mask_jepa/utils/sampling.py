@@ -57,8 +57,7 @@ def global_seed(generator: torch.Generator) -> Iterator[None]:
             its device and of the CPU are seeded.
     """
     device = generator.device
-    seed = int(torch.randint(
-        2**62, (1, ), generator=generator, device=device))
+    seed = int(torch.randint(2**62, (1, ), generator=generator, device=device))
     devices = [device] if device.type == 'cuda' else []
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)

@@ -66,9 +66,9 @@ def draw_pretraining(
         tuple: The sheet, RGB, uint8, (H, W, 3), and the clusters of the
         target's F_last, (B, h, w), for the next sheet.
     """
-    columns = _input_columns(*(
-        torch.stack([sample.get(field) for sample in samples])
-        for field in ('clean_image', 'hidden', 'noisy_image')), mean, std)
+    columns = _input_columns(
+        *(torch.stack([sample.get(field) for sample in samples])
+          for field in ('clean_image', 'hidden', 'noisy_image')), mean, std)
     clean = columns['clean image']
     target = cluster_features([sample.target_features for sample in samples],
                               num_clusters)
@@ -176,11 +176,12 @@ def _input_columns(images: Tensor, hidden: Tensor, noisy_images: Tensor,
     """Show what of the images the online encoder sees."""
     clean = [to_picture(image, mean, std) for image in images]
     return {
-        'clean image': clean,
+        'clean image':
+        clean,
         f'hidden places ({hidden.float().mean():.0%})':
         [cover_hidden(*pair) for pair in zip(clean, hidden)],
-        'noisy input': [to_picture(image, mean, std)
-                        for image in noisy_images]
+        'noisy input':
+        [to_picture(image, mean, std) for image in noisy_images]
     }
 
 

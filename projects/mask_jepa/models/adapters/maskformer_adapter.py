@@ -61,8 +61,8 @@ class MaskFormerAdapter(MaskClassifierAdapter):
         """Run the decoder, which predicts after each layer:
         :meth:`MaskClassifierAdapter.decode`."""
         head = self.head
-        no_padding = memory[0].new_zeros(
-            (len(queries), *memory[0].shape[-2:]), dtype=torch.bool)
+        no_padding = memory[0].new_zeros((len(queries), *memory[0].shape[-2:]),
+                                         dtype=torch.bool)
         position = head.decoder_pe(no_padding).flatten(2).transpose(1, 2)
         keys = head.decoder_input_proj(memory[0]).flatten(2).transpose(1, 2)
         embeddings = head.transformer_decoder(
