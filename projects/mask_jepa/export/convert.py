@@ -26,6 +26,7 @@ PARTS = dict(
     backbone=('backbone.', 'neck.'),
     pixel_decoder=ONLINE_HEAD + 'pixel_decoder.',
     transformer_decoder=ONLINE_HEAD)
+ALL_PARTS = tuple(PARTS)
 LOWEST_SIGMA = 'random_queries.lowest_sigma'
 
 # Left out by design, and why: the first prefix that fits.
@@ -64,11 +65,10 @@ class Export(NamedTuple):
     parts: Tuple[str, ...]  # that were asked for, in the order of PARTS
 
 
-def export_weights(
-    state_dict: Dict[str, Tensor],
-    library: str,
-    branch: str = 'online',
-    parts: Sequence[str] = tuple(PARTS)) -> Export:
+def export_weights(state_dict: Dict[str, Tensor],
+                   library: str,
+                   branch: str = 'online',
+                   parts: Sequence[str] = ALL_PARTS) -> Export:
     """Name the pretrained weights as a stock Mask2Former does.
 
     The transformer decoder exists in the online branch only; the target
