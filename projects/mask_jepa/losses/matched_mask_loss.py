@@ -196,8 +196,8 @@ class MatchedMaskLoss(nn.Module):
 
         # Equally many in each layer; on average over the ranks.
         num_masks = reduce_mean(scores.new_full((), num_masks))
-        logits = logits.flatten(0, 2)[queries]
-        masks = masks.flatten(0, 1)[matched]
+        logits = logits.flatten(0, 2).index_select(0, queries)
+        masks = masks.flatten(0, 1).index_select(0, matched)
         # A column is one class, to a loss that knows more.
         loss_mask = self.loss_mask(
             logits.reshape(-1, 1),
