@@ -14,8 +14,8 @@ TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PYTHON=${PYTHON:-python3}
 STAGES=${STAGES:-environment operator benchmark tests pretraining}
 # Seconds after which a stage is given up, together no more than six minutes.
-declare -A LIMITS=([environment]=30 [operator]=45 [benchmark]=125 [tests]=70
-    [pretraining]=90)
+declare -A LIMITS=([environment]=30 [operator]=25 [benchmark]=135 [tests]=60
+    [pretraining]=110)
 
 case ${1:-} in
     -h | --help) sed -n '2,11s/^# \?//p' "$0"; exit 0 ;;
