@@ -42,12 +42,7 @@ class BlockMasking(nn.Module):
         self.stride = stride
 
     def forward(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw one mask per image.
-
-        Args:
-            image (Tensor): Gives batch size, device and extent,
-                (B, 3, H, W); H and W must be multiples of ``stride``.
-            generator (torch.Generator): On the device of the image.
+        """Draw a mask for each image, (B, 3, H, W).
 
         Returns:
             Tensor: True at hidden cells, bool (B, 1, H/stride, W/stride).
@@ -94,17 +89,10 @@ class BlockMasking(nn.Module):
 
 
 def resize_mask(mask: Tensor, size: Tuple[int, int]) -> Tensor:
-    """Bring a mask from the coarse grid to another resolution.
-
-    Args:
-        mask (Tensor): Bool, (B, 1, h, w).
-        size (tuple[int, int]): Height and width wanted, multiples of h and w.
-
-    Returns:
-        Tensor: Bool, (B, 1, *size).
+    """Bring a mask, bool (B, 1, h, w), from the coarse grid to another size.
 
     Raises:
-        ValueError: If they are no multiples, so that cells would be cut.
+        ValueError: If that is no multiple of the grid, and would cut cells.
     """
     if any(side % cells for side, cells in zip(size, mask.shape[-2:])):
         raise ValueError(

@@ -38,16 +38,8 @@ class InputNoise(nn.Module):
 
     def forward(self, image: Tensor, hidden: Tensor,
                 generator: torch.Generator) -> Tensor:
-        """Add the noise.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
-            hidden (Tensor): True at hidden pixels, bool (B, 1, H, W).
-            generator (torch.Generator): On the device of the image.
-
-        Returns:
-            Tensor: Noisy images, (B, 3, H, W).
-        """
+        """Add noise to images, (B, 3, H, W); ``hidden`` is True at hidden
+        pixels, bool (B, 1, H, W)."""
         share = torch.full_like(image[:, :1], self.gamma)
         share = share.masked_fill(hidden, self.masked_gamma)
         noise = randn(image, generator)

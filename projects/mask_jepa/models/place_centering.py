@@ -49,14 +49,8 @@ class PlaceCentering(BaseModule):
 
     @torch.no_grad()
     def forward(self, target: Tensor) -> Tensor:
-        """Centre the target of a step; in training, move the mean first.
-
-        Args:
-            target (Tensor): The target's features, (B, C, h, w).
-
-        Returns:
-            Tensor: Layer-normalised and centred, float32 (B, C, h, w).
-        """
+        """Layer-normalise and centre a target, (B, C, h, w), in float32; in
+        training, move the mean first."""
         target = target.float().movedim(1, -1)
         target = F.layer_norm(target, target.shape[-1:]).movedim(-1, 1)
         if self.training:

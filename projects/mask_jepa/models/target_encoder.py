@@ -18,18 +18,17 @@ ONLINE_PARTS = dict(
 
 
 class TargetEncoder(BaseModule):
-    r"""The target: an exponential moving average of backbone + pixel decoder.
+    """The target: an exponential moving average of backbone + pixel decoder.
 
     The paper: a "target backbone with a pixel decoder, updated through an
-    exponential moving average from online versions" (Fig. 3). It never gets
-    a gradient and is always in eval mode, so that dropout, drop path and
-    batch statistics do not disturb the target.
+    exponential moving average from online versions" (Fig. 3). It never gets a
+    gradient and is always in eval mode, so that dropout, drop path and batch
+    statistics do not disturb the target.
 
     Args:
         adapter_class (type): Adapter of the head's family.
-        backbone (nn.Module): The online backbone, to be copied.
-        neck (nn.Module): What follows it online, to be copied.
-        pixel_decoder (nn.Module): The online pixel decoder, to be copied.
+        backbone, neck, pixel_decoder (nn.Module): The online ones, which are
+            copied.
     """
 
     def __init__(self, adapter_class: Type[MaskClassifierAdapter],
@@ -53,15 +52,8 @@ class TargetEncoder(BaseModule):
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        """Encode the clean image.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
-
-        Returns:
-            tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
-            memory, coarse to fine.
-        """
+        """Encode clean images, (B, 3, H, W): mask features (B, C, H/4, W/4)
+        and memory, coarse to fine."""
         return self.adapter.encode(self.neck(self.backbone(image)))
 
     @torch.no_grad()
@@ -71,14 +63,8 @@ class TargetEncoder(BaseModule):
 
         .. math:: \bar\theta \leftarrow \tau \bar\theta + (1 - \tau) \theta
 
-        Parameters and buffers are matched by name and shape, once; buffers
-        are copied.
-
-        Args:
-            backbone (nn.Module): The online backbone.
-            neck (nn.Module): The online neck.
-            pixel_decoder (nn.Module): The online pixel decoder.
-            momentum (float): :math:`\tau`, in [0, 1]; 0 copies.
+        Parameters and buffers are matched by name and shape, once; buffers are
+        copied. ``momentum`` is :math:`\tau`, in [0, 1]; 0 copies all.
 
         Raises:
             ValueError: If names or shapes differ.
@@ -116,11 +102,8 @@ class TargetEncoder(BaseModule):
         """Add the online weights as the target's, if there are none.
 
         The weights of a detector, unlike those of a pretraining, hold none.
-
-        Args:
-            state_dict (dict[str, Tensor]): Of the whole model; changed in
-                place.
-            prefix (str): Of the model's keys.
+        ``state_dict``, of the whole model, is changed in place; ``prefix`` is
+        that of the model's keys.
         """
         if any(key.startswith(f'{prefix}target.') for key in state_dict):
             return

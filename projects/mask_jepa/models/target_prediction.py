@@ -67,14 +67,8 @@ def write_predictions(data_samples: SampleList, image: Tensor,
       target, int (h, w), and ``predicted_prototypes``: that which the head
       sees in the rest of the image, int (H/4, W/4).
 
-    Args:
-        data_samples (list[:obj:`DetDataSample`]): One for each image.
-        image (Tensor): Normalised clean images, (B, 3, H, W).
-        step (TargetPrediction): Of :meth:`MaskJEPA.predict_target`.
-        encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
-            :meth:`MaskJEPA.encode`.
-        optional (dict[str, Tensor]): Other fields, with what not every model
-            has.
+    The encoding is that of the clean images by :meth:`MaskJEPA.encode`;
+    ``optional`` are other fields, with what not every model has.
     """
     mask_features, memory = encoding
     fields = dict(
