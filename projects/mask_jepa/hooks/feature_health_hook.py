@@ -12,8 +12,7 @@ from mmengine.runner import Runner
 
 from ..evaluation.health_check import check_health
 from ..evaluation.health_record import HealthRecord
-from ..utils import ATOMIC_LOCAL, note_monitoring_seconds, unwrap
-from .log_scalars import log_scalars
+from ..utils import ATOMIC_LOCAL, log_scalars, note_monitoring_seconds, unwrap
 from .step_watch import StepWatch
 
 STATE = 'health'

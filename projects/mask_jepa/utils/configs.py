@@ -39,12 +39,7 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
 
 
 def load_model_config(name: str, options: Optional[dict] = None) -> Config:
-    """Load a config as :func:`load_config`, and refuse one without a model.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no config, or has no model.
-    """
+    """As :func:`load_config`, but a ValueError if there is no model."""
     config = load_config(name, options)
     if not config.get('model'):
         raise ValueError(
@@ -54,11 +49,6 @@ def load_model_config(name: str, options: Optional[dict] = None) -> Config:
 
 
 def stock_tool(library: str, name: str) -> str:
-    """Find a tool that an installed library ships.
-
-    Args:
-        library (str): 'mmdet', 'mmseg' or 'mmpretrain'.
-        name (str): File name, such as 'train.py'.
-    """
+    """Find a tool, say 'train.py', of mmdet, mmseg or mmpretrain."""
     package = osp.dirname(find_spec(library).origin)
     return osp.join(package, '.mim', 'tools', name)
