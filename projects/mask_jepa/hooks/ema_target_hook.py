@@ -4,7 +4,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import is_logged, log_scalars, unwrap
+from ..utils import is_logged, log_scalars, require_share, unwrap
 
 
 @HOOKS.register_module()
@@ -39,12 +39,8 @@ class EMATargetHook(Hook):
     def __init__(self,
                  begin_momentum: float = 0.996,
                  end_momentum: float = 1.0) -> None:
-        for name, value in dict(
-                begin_momentum=begin_momentum,
-                end_momentum=end_momentum).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f'EMATargetHook.{name} must lie in [0, 1], '
-                                 f'but is {value}.')
+        require_share('EMATargetHook.begin_momentum', begin_momentum)
+        require_share('EMATargetHook.end_momentum', end_momentum)
         self.begin_momentum = begin_momentum
         self.end_momentum = end_momentum
 

@@ -5,7 +5,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import is_logged, log_scalars, unwrap
+from ..utils import is_logged, log_scalars, require_share, unwrap
 
 
 @HOOKS.register_module()
@@ -43,10 +43,8 @@ class QueryNoiseHook(Hook):
             raise ValueError(
                 'QueryNoiseHook.schedule must be "constant", "linear" or '
                 f'"cosine", but is {schedule!r}.')
-        for name, value in dict(start=start, end=end).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f'QueryNoiseHook.{name} must lie in [0, 1], '
-                                 f'but is {value}.')
+        require_share('QueryNoiseHook.start', start)
+        require_share('QueryNoiseHook.end', end)
         if isinstance(end_iter, float) and not 0 < end_iter <= 1:
             raise ValueError(
                 'QueryNoiseHook.end_iter must be a whole number of '

@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..utils import require_share
+
 
 class BlockMasking(nn.Module):
     """Choose the places to hide, as blocks on one coarse grid.
@@ -31,9 +33,7 @@ class BlockMasking(nn.Module):
                  block_size: int = 2,
                  stride: int = 32) -> None:
         super().__init__()
-        if not 0 <= ratio <= 1:
-            raise ValueError(
-                f'model.masking.ratio must lie in [0, 1], but is {ratio}.')
+        require_share('model.masking.ratio', ratio)
         if block_size < 1:
             raise ValueError('model.masking.block_size must be at least 1, '
                              f'but is {block_size}.')

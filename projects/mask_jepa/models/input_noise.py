@@ -2,6 +2,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ..utils import require_share
 from .step_random import randn
 
 
@@ -28,11 +29,8 @@ class InputNoise(nn.Module):
 
     def __init__(self, gamma: float = 0.7, masked_gamma: float = 0.0) -> None:
         super().__init__()
-        for name, value in dict(
-                gamma=gamma, masked_gamma=masked_gamma).items():
-            if not 0 <= value <= 1:
-                raise ValueError(
-                    f'model.noise.{name} must lie in [0, 1], but is {value}.')
+        require_share('model.noise.gamma', gamma)
+        require_share('model.noise.masked_gamma', masked_gamma)
         self.gamma = gamma
         self.masked_gamma = masked_gamma
 

@@ -348,4 +348,4 @@ class MaskJEPA(BaseModel):
             optional['predicted_prototypes'] = segment(step.class_scores[-1],
                                                        step.mask_logits[-1])
         return write_predictions(data_samples, inputs, step,
-                                 self.encode(inputs), optional)
+                                 *self.encode(inputs), optional)

@@ -6,6 +6,8 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..utils import require_share
+
 
 class PlaceCentering(BaseModule):
     r"""Take out of the target what all images have at a place (ours).
@@ -39,9 +41,7 @@ class PlaceCentering(BaseModule):
                  size: Optional[int] = None,
                  momentum: float = 0.99) -> None:
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise ValueError('model.centering.momentum must lie in [0, 1), '
-                             f'but is {momentum}.')
+        require_share('model.centering.momentum', momentum, below_one=True)
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(channels, size or 0, size
                                                  or 0))

@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..losses import MaskLabels
+from ..utils import require_share
 
 GOLDEN_RATIO = 0.6180339887
 
@@ -49,10 +50,8 @@ class Prototypes(BaseModule):
                  loss_weight: float = 0.03,
                  stock_losses: bool = False) -> None:
         super().__init__()
-        for name, value in (('momentum', momentum), ('min_share', min_share)):
-            if not 0 <= value < 1:
-                raise ValueError(f'model.prototypes.{name} must lie in '
-                                 f'[0, 1), but is {value}.')
+        require_share('model.prototypes.momentum', momentum, below_one=True)
+        require_share('model.prototypes.min_share', min_share, below_one=True)
         if rounds < 1 or min_places < 1:
             raise ValueError('model.prototypes.rounds and min_places must be '
                              f'at least 1, but are {rounds}, {min_places}.')

@@ -2,6 +2,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..utils import require_share
 from .step_random import randn
 
 
@@ -29,9 +30,7 @@ class RandomQueries(BaseModule):
 
     def set_sigma(self, sigma: float) -> None:
         """Set the share of noise; a ValueError if it lies outside [0, 1]."""
-        if not 0 <= sigma <= 1:
-            raise ValueError(
-                f'The query noise sigma must lie in [0, 1], but is {sigma}.')
+        require_share('The query noise sigma', sigma)
         self.sigma.fill_(sigma)
 
     def forward(self, learned: Tensor, batch_size: int,

@@ -1,6 +1,6 @@
 from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
 from .command_line import CFG_OPTIONS, exit_on, make_parser
-from .configs import load_config, load_model_config, stock_tool
+from .configs import load_config, load_model_config, require_share, stock_tool
 from .model import evaluating, unwrap
 from .runner import (is_logged, leave_process_group, left_out_of_log,
                      log_scalars, monitoring_seconds, note_monitoring_seconds,
@@ -13,5 +13,5 @@ __all__ = [
     'leave_process_group', 'left_out_of_log', 'load_config',
     'load_model_config', 'log_scalars', 'make_parser', 'mix_seed',
     'monitoring_seconds', 'note_monitoring_seconds', 'prepare_cpu_distributed',
-    'quiet_log', 'stock_tool', 'unwrap'
+    'quiet_log', 'require_share', 'stock_tool', 'unwrap'
 ]

@@ -48,6 +48,13 @@ def load_model_config(name: str, options: Optional[dict] = None) -> Config:
     return config
 
 
+def require_share(name: str, value: float, below_one: bool = False) -> None:
+    """Raise a ValueError unless a setting lies in [0, 1], or in [0, 1)."""
+    if not 0 <= value <= 1 or (below_one and value == 1):
+        bounds = '[0, 1)' if below_one else '[0, 1]'
+        raise ValueError(f'{name} must lie in {bounds}, but is {value}.')
+
+
 def stock_tool(library: str, name: str) -> str:
     """Find a tool, say 'train.py', of mmdet, mmseg or mmpretrain."""
     package = osp.dirname(find_spec(library).origin)
