@@ -48,8 +48,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs) -> None:
-        """Add the groups of a module, which may be the whole model, in
-        place."""
+        """Add the groups of a module, or of the whole model, to ``params``."""
         if prefix:
             super().add_params(params, module, prefix, **kwargs)
             return

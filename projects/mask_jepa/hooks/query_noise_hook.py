@@ -78,8 +78,7 @@ class QueryNoiseHook(Hook):
         return self.end_iter
 
     def before_train(self, runner: Runner) -> None:
-        """Raise a ValueError if, in a training of this length, the change ends
-        before it begins."""
+        """Raise a ValueError if the change would end before it begins."""
         end_iter = self._resolve_end(runner.max_iters)
         if self.schedule != 'constant' and end_iter <= self.begin_iter:
             raise ValueError(

@@ -87,15 +87,24 @@ class TargetEncoder(BaseModule):
         return super()._apply(function, *args, **kwargs)
 
     def _match(self, online: Dict[str, nn.Module], kind: str) -> TensorPairs:
-        own, other = [], []
+        """Pair tensors by name; raise where names or shapes differ."""
+        pairs = [], []
         for part, source in online.items():
-            pair = _matched(
-                part,
-                *(dict(getattr(module, kind)())
-                  for module in (getattr(self, part), source)))
-            own += pair[0]
-            other += pair[1]
-        return own, other
+            own, other = (
+                dict(getattr(module, kind)())
+                for module in (getattr(self, part), source))
+            differing = sorted(own.keys() ^ other.keys()) + [
+                name for name in own.keys() & other.keys()
+                if own[name].shape != other[name].shape
+            ]
+            if differing:
+                raise ValueError(
+                    f'The target\'s {part} does not match the online one in '
+                    f'{", ".join(differing)}: build both from the same '
+                    'config.')
+            pairs[0].extend(own.values())
+            pairs[1].extend(other[name] for name in own)
+        return pairs
 
     def add_missing_weights(self, state_dict: Dict[str, Tensor],
                             prefix: str) -> None:
@@ -112,17 +121,3 @@ class TargetEncoder(BaseModule):
             online = f'{prefix}{ONLINE_PARTS[part]}{rest}'
             if online in state_dict:
                 state_dict[f'{prefix}target.{name}'] = state_dict[online]
-
-
-def _matched(part: str, own: Dict[str, Tensor],
-             other: Dict[str, Tensor]) -> TensorPairs:
-    """Pair tensors by name; raise where names or shapes differ."""
-    differing = sorted(own.keys() ^ other.keys()) + [
-        name for name in own.keys() & other.keys()
-        if own[name].shape != other[name].shape
-    ]
-    if differing:
-        raise ValueError(
-            f'The target\'s {part} does not match the online one in '
-            f'{", ".join(differing)}: build both from the same config.')
-    return [own[name] for name in own], [other[name] for name in own]
