@@ -35,14 +35,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                          or dict(custom_keys={}))
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build optimiser and wrapper.
-
-        Args:
-            model (nn.Module): May be wrapped for distributed training.
-
-        Returns:
-            OptimWrapper: Of the config's type.
-        """
+        """Build optimiser and wrapper for a model, be it wrapped or not."""
         optim_wrapper = super().__call__(model)
         # mmengine would log them as base_lr, but they are those of the first
         # group, and --auto-scale-lr forgets them.
@@ -55,14 +48,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs) -> None:
-        """Add the parameter groups of a module, which may be the whole model.
-
-        Args:
-            params (list[dict]): Groups so far; added to in place.
-            module (nn.Module): With parameters.
-            prefix (str): Name of the module; empty for the whole model.
-            **kwargs: As of mmengine.
-        """
+        """Add the groups of a module, or of the whole model, to ``params``."""
         if prefix:
             super().add_params(params, module, prefix, **kwargs)
             return

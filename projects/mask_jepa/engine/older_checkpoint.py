@@ -13,18 +13,13 @@ AVERAGED = re.compile('loss|time|grad_norm')
 
 def adapt_older_checkpoint(checkpoint: dict, model: nn.Module,
                            optimizer: Optimizer) -> None:
-    """Let a training that release 0.1.0 began go on.
+    """Let a training that release 0.1.0 began go on, in place.
 
-    Its checkpoints have a parameter group for each tensor, in the order of
-    the model. The state of each tensor, and the learning rates of optimiser
-    and schedulers, come into the groups of ``optimizer``. Values that are no
-    longer on the console are dropped, or it would show them for ever.
-
-    Args:
-        checkpoint (dict): Of a training that shall go on; changed in place.
-            One that fits already, or has no optimiser, stays as it is.
-        model (nn.Module): Not wrapped.
-        optimizer (Optimizer): What trains it.
+    Its checkpoints have a parameter group for each tensor, in the order of the
+    model. The state of each tensor, and the learning rates of optimiser and
+    schedulers, come into the groups of ``optimizer``. Values that are no
+    longer on the console are dropped, or it would show them for ever. A
+    checkpoint that fits already, or has no optimiser, stays as it is.
 
     Raises:
         ValueError: If the optimiser's state belongs to other tensors, or to
@@ -76,14 +71,8 @@ def adapt_older_checkpoint(checkpoint: dict, model: nn.Module,
 def saved_by_parameter(state: dict, model: nn.Module) -> dict:
     """Find the saved state of each parameter, which has no name.
 
-    Args:
-        state (dict): Of an optimiser whose parameters are in the order of the
-            model: each in a group of its own, or all in one.
-        model (nn.Module): What it trained.
-
-    Returns:
-        dict[nn.Parameter, tuple[int, int]]: Indices of its state and of its
-        group.
+    Saved in the order of the model, each is in a group of its own, or all are
+    in one. A parameter gets the indices of its state and of its group.
 
     Raises:
         ValueError: If the state is not of this model.

@@ -12,16 +12,13 @@ class PassBasedTrainLoop(IterBasedTrainLoop):
     """Train for a number of passes over the images, however many there are.
 
     All else is counted in iterations, as in
-    :class:`mmengine.runner.IterBasedTrainLoop`.
+    :class:`mmengine.runner.IterBasedTrainLoop`, whose other arguments it
+    takes.
 
     Args:
-        runner (Runner): The runner.
-        dataloader (DataLoader | dict): The images.
         max_passes (int | float): How often each image is seen, above 0.
         max_images (int, optional): How many images are seen at most, so that
             a large data set is passed less often; None: no bound.
-        **kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`, but
-            ``max_iters``.
 
     Raises:
         ValueError: If a number is not positive.

@@ -11,11 +11,8 @@ def resolve_config(cfg: Config) -> None:
     """Settle what follows from other settings, before a Runner is built.
 
     A hook that is switched off by its name (``default_hooks.health=None``)
-    goes, which mmengine's Runner does with its own hooks alone; the images
-    for tests are cropped as those for training.
-
-    Args:
-        cfg (Config): The config of a pretraining; changed in place.
+    goes, which mmengine's Runner does with its own hooks alone; the images for
+    tests are cropped as those for training.
     """
     for name, hook in list(cfg.default_hooks.items()):
         if hook is None and name not in RUNNER_HOOKS:
@@ -27,15 +24,8 @@ def resolve_config(cfg: Config) -> None:
 
 
 def cropped_as_training(dataset: dict, cfg: Config) -> dict:
-    """Crop images as those for training, unless they have a size of their own.
-
-    Args:
-        dataset (dict): Config of any dataset.
-        cfg (Config): That of the pretraining.
-
-    Returns:
-        dict: With ``crop_size``, if it is an UnlabeledImageDataset.
-    """
+    """Crop an UnlabeledImageDataset as that for training, unless it has a
+    ``crop_size`` of its own; other datasets stay as they are."""
     if dataset['type'].split('.')[-1] != 'UnlabeledImageDataset':
         return dataset
     crop_size = find_crop_size(cfg.train_dataloader.dataset)

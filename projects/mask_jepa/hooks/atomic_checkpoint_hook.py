@@ -14,17 +14,15 @@ from ..utils import ATOMIC_LOCAL, left_out_of_log
 class AtomicCheckpointHook(CheckpointHook):
     """Never leave less than one whole checkpoint behind.
 
-    mmengine's hook removes the oldest checkpoint before it writes the new
-    one, and writes both the checkpoint and ``last_checkpoint`` in place, so
-    that a crash can leave a torn file or none. Here the new checkpoint
-    appears whole, then ``last_checkpoint`` points to it, then the oldest one
-    goes; the best checkpoint likewise.
+    mmengine's hook, whose arguments it takes, removes the oldest checkpoint
+    before it writes the new one, and writes both the checkpoint and
+    ``last_checkpoint`` in place, so that a crash can leave a torn file or
+    none. Here the new checkpoint appears whole, then ``last_checkpoint``
+    points to it, then the oldest one goes; the best checkpoint likewise.
 
     Args:
-        *args: As for :class:`mmengine.hooks.CheckpointHook`.
         backend_args (dict, optional): None writes local files atomically; a
             remote storage has its own guarantees. Defaults to None.
-        **kwargs: As for :class:`mmengine.hooks.CheckpointHook`.
     """
 
     def __init__(self,
@@ -35,11 +33,8 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
-        """Check that every checkpoint falls on a step of the optimiser.
-
-        Raises:
-            ValueError: If accumulated gradients would be lost on resuming.
-        """
+        """Raise a ValueError if a checkpoint falls between two steps of the
+        optimiser, since a resume would lose accumulated gradients."""
         # mmengine warns of what itself still uses.
         with left_out_of_log('"FileClient" will', '"HardDiskBackend" is'):
             super().before_train(runner)

@@ -4,8 +4,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import unwrap
-from .log_scalars import is_logged, log_scalars
+from ..utils import is_logged, log_scalars, require_share, unwrap
 
 
 @HOOKS.register_module()
@@ -40,12 +39,8 @@ class EMATargetHook(Hook):
     def __init__(self,
                  begin_momentum: float = 0.996,
                  end_momentum: float = 1.0) -> None:
-        for name, value in dict(
-                begin_momentum=begin_momentum,
-                end_momentum=end_momentum).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f'EMATargetHook.{name} must lie in [0, 1], '
-                                 f'but is {value}.')
+        require_share('EMATargetHook.begin_momentum', begin_momentum)
+        require_share('EMATargetHook.end_momentum', end_momentum)
         self.begin_momentum = begin_momentum
         self.end_momentum = end_momentum
 
@@ -55,15 +50,7 @@ class EMATargetHook(Hook):
         unwrap(runner.model).target_moves = True
 
     def momentum(self, step: int, num_steps: int) -> float:
-        r"""Evaluate the schedule.
-
-        Args:
-            step (int): Steps of the optimiser before this one, s.
-            num_steps (int): Steps in the whole training, S.
-
-        Returns:
-            float: :math:`\tau_s`.
-        """
+        r"""Evaluate :math:`\tau_s` for step s of the S steps."""
         remaining = (1 + math.cos(math.pi * step / num_steps)) / 2
         span = self.end_momentum - self.begin_momentum
         return self.end_momentum - span * remaining
@@ -80,14 +67,7 @@ class EMATargetHook(Hook):
 
 
 def require_one_target_hook(runner: Runner) -> None:
-    """Refuse to train with a target that stands still, or moves twice.
-
-    Args:
-        runner (Runner): Before it trains.
-
-    Raises:
-        ValueError: If there is not exactly one :class:`EMATargetHook`.
-    """
+    """Raise a ValueError if the target would stand still, or move twice."""
     count = sum(isinstance(hook, EMATargetHook) for hook in runner.hooks)
     if count == 0:
         raise ValueError(

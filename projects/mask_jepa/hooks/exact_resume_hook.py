@@ -27,10 +27,6 @@ class ExactResumeHook(Hook):
 
         So two runs from the same weights are independent if their seeds are,
         and all checkpoints of a run are tested with the same noise.
-
-        Args:
-            checkpoint (dict): What was loaded from the file; changed in
-                place.
         """
         if runner._resume:
             return
@@ -40,11 +36,8 @@ class ExactResumeHook(Hook):
                 weights[f'random.{name}'] = value.clone()
 
     def before_train(self, runner: Runner) -> None:
-        """Start the data at the iteration that was resumed.
-
-        Raises:
-            TypeError: If the loop or the sampler cannot do that.
-        """
+        """Start the data at the iteration that was resumed; a TypeError if
+        loop or sampler cannot do that."""
         loop = runner.train_loop
         sampler = loop.dataloader.sampler
         if not (hasattr(sampler, 'seek')

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 from ..evaluation.health_check import check_health
 from ..evaluation.health_record import HealthRecord
-from ..utils import ATOMIC_LOCAL, note_monitoring_seconds, unwrap
-from .log_scalars import log_scalars
+from ..utils import (ATOMIC_LOCAL, log_scalars, note_monitoring_seconds,
+                     require_share, unwrap)
 from .step_watch import StepWatch
 
 STATE = 'health'
@@ -56,9 +56,8 @@ class FeatureHealthHook(Hook):
             if value < 1:
                 raise ValueError(f'FeatureHealthHook.{name} must be at least '
                                  f'1, but is {value}.')
-        if not 0 <= begin_share < 1:
-            raise ValueError('FeatureHealthHook.begin_share must lie in '
-                             f'[0, 1), but is {begin_share}.')
+        require_share(
+            'FeatureHealthHook.begin_share', begin_share, below_one=True)
         self.interval = interval
         self.patience = patience
         self.begin_share = begin_share

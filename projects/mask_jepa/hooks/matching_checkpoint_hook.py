@@ -17,12 +17,8 @@ class MatchingCheckpointHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes before anything is loaded.
-
-        Raises:
-            ValueError: If the file holds no weights of this network, or,
-                in a resumed run, the optimiser of another one.
-        """
+        """Raise a ValueError, before anything is loaded, if names or shapes of
+        weights, or of the optimiser of a resumed run, are others."""
         model = unwrap(runner.model)
         own = model.state_dict()
         weights = checkpoint.get('state_dict', checkpoint)

@@ -5,8 +5,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import monitoring_seconds
-from .log_scalars import log_scalars
+from ..utils import log_scalars, monitoring_seconds
 
 
 @HOOKS.register_module()

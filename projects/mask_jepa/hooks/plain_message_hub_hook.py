@@ -27,20 +27,12 @@ class PlainMessageHubHook(Hook):
     priority = 'VERY_LOW'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Make message hub and meta plain.
-
-        Args:
-            checkpoint (dict): What will be saved; changed in place.
-        """
+        """Make message hub and meta plain, in place."""
         for key in ('message_hub', 'meta'):
             checkpoint[key] = to_plain(checkpoint[key], key)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Rebuild the history buffers.
-
-        Args:
-            checkpoint (dict): What was loaded; changed in place.
-        """
+        """Rebuild the history buffers, in place."""
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict) and value.get('type') == HISTORY_BUFFER:
@@ -53,14 +45,8 @@ class PlainMessageHubHook(Hook):
 def to_plain(value: Any, name: str) -> Any:
     """Turn a nested value into tensors and plain Python types.
 
-    Args:
-        value (Any): Mappings, sequences, numpy values, history buffers and
-            plain types, nested at will.
-        name (str): What to call it in a warning.
-
-    Returns:
-        Any: The same without numpy values and objects. Anything else becomes
-        None, with a warning.
+    It may hold mappings, sequences, numpy values and history buffers; all else
+    becomes None, with a warning that calls it by ``name``.
     """
     if isinstance(value, HistoryBuffer):
         log_history, count_history = value.data

@@ -65,11 +65,8 @@ class PretrainVisualizationHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Load the images, and draw the untrained model.
-
-        Raises:
-            ValueError: If there is no image to draw.
-        """
+        """Load the images (a ValueError if there are none), and draw the
+        untrained model."""
         self._batch = self._load(runner)
         if runner.iter == 0:
             self._draw(runner, 0)
@@ -123,14 +120,7 @@ class PretrainVisualizationHook(Hook):
 
 
 def find_images(config: dict) -> Optional[BaseDataset]:
-    """Build a dataset, if there are images for it.
-
-    Args:
-        config (dict): Of the dataset; may be empty.
-
-    Returns:
-        BaseDataset | None: None where its folder is missing or empty.
-    """
+    """Build a dataset; None where its folder is missing or empty."""
     if not config:
         return None
     config = dict(copy.deepcopy(config), lazy_init=True)

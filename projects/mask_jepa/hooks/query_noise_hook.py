@@ -5,8 +5,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import unwrap
-from .log_scalars import is_logged, log_scalars
+from ..utils import is_logged, log_scalars, require_share, unwrap
 
 
 @HOOKS.register_module()
@@ -44,10 +43,8 @@ class QueryNoiseHook(Hook):
             raise ValueError(
                 'QueryNoiseHook.schedule must be "constant", "linear" or '
                 f'"cosine", but is {schedule!r}.')
-        for name, value in dict(start=start, end=end).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f'QueryNoiseHook.{name} must lie in [0, 1], '
-                                 f'but is {value}.')
+        require_share('QueryNoiseHook.start', start)
+        require_share('QueryNoiseHook.end', end)
         if isinstance(end_iter, float) and not 0 < end_iter <= 1:
             raise ValueError(
                 'QueryNoiseHook.end_iter must be a whole number of '
@@ -64,15 +61,7 @@ class QueryNoiseHook(Hook):
         self.end_iter = end_iter
 
     def sigma(self, iteration: int, max_iters: int) -> float:
-        r"""Evaluate the schedule.
-
-        Args:
-            iteration (int): Iterations before this one.
-            max_iters (int): Iterations in the whole training.
-
-        Returns:
-            float: :math:`\sigma`, in [0, 1].
-        """
+        r"""Evaluate :math:`\sigma` after so many of all iterations."""
         if self.schedule == 'constant':
             return self.start
         length = self._resolve_end(max_iters) - self.begin_iter
@@ -89,11 +78,7 @@ class QueryNoiseHook(Hook):
         return self.end_iter
 
     def before_train(self, runner: Runner) -> None:
-        """Look whether the change ends after it begins.
-
-        Raises:
-            ValueError: If it does not, in a training of this length.
-        """
+        """Raise a ValueError if the change would end before it begins."""
         end_iter = self._resolve_end(runner.max_iters)
         if self.schedule != 'constant' and end_iter <= self.begin_iter:
             raise ValueError(

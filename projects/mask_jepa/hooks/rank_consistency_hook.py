@@ -19,11 +19,8 @@ class RankConsistencyHook(Hook):
     common = ('centering.', 'prototypes.')
 
     def after_train(self, runner: Runner) -> None:
-        """Compare parameters and common statistics bit for bit.
-
-        Raises:
-            RuntimeError: If a rank differs from rank 0.
-        """
+        """Compare bit for bit; a RuntimeError if a rank differs from rank
+        0."""
         if get_world_size() == 1:
             return
         model = unwrap(runner.model)

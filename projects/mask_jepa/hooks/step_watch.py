@@ -16,15 +16,9 @@ PART_PREFIXES = {
 
 
 def parameters_by_part(model: nn.Module) -> Dict[str, List[nn.Parameter]]:
-    """Sort the trained parameters of a MaskJEPA.
+    """Sort the trained parameters of a MaskJEPA by the part that they are of.
 
-    Args:
-        model (nn.Module): The model.
-
-    Returns:
-        dict[str, list[nn.Parameter]]: For 'backbone', 'pixel_decoder',
-        'transformer_decoder', and 'pretraining_parts', which are thrown away
-        after pretraining.
+    ``pretraining_parts`` are thrown away after pretraining.
     """
     parts = defaultdict(list)
     for name, parameter in model.named_parameters():
@@ -35,14 +29,7 @@ def parameters_by_part(model: nn.Module) -> Dict[str, List[nn.Parameter]]:
 
 
 def total_norm(tensors: List[Tensor]) -> Tensor:
-    """Measure the L2 norm of all values together.
-
-    Args:
-        tensors (list[Tensor]): Of any shapes; may be empty.
-
-    Returns:
-        Tensor: A scalar.
-    """
+    """Measure the L2 norm of all values of tensors, if any, together."""
     if not tensors:
         return torch.zeros(())
     norms = torch._foreach_norm([tensor.float() for tensor in tensors])
@@ -59,13 +46,10 @@ class StepWatch:
         model (nn.Module): A MaskJEPA.
         optimizer (Optimizer): What trains it.
         report (Callable): Called after a step that was looked at, with the
-            seconds that looking took and, before them, the values for each
-            part of :func:`parameters_by_part`:
-
-            - ``gradient_<part>``: norm of the gradient, as the optimiser
-              gets it (after clipping).
-            - ``update_ratio_<part>``: norm of the change of the weights,
-              relative to that of the weights.
+            seconds that looking took and, before them, for each part of
+            :func:`parameters_by_part`, ``gradient_<part>``, the norm of the
+            gradient after clipping, and ``update_ratio_<part>``, the norm of
+            the change of the weights relative to theirs.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer,

@@ -9,8 +9,6 @@ def prediction_error(prediction: Tensor,
                      beta: float = 1.0) -> Tensor:
     """Measure how far a prediction is off at each place.
 
-    In float32, whatever precision the network runs in.
-
     Args:
         prediction (Tensor): Predicted features, (..., C, h, w).
         target (Tensor): The target's features, (..., C, h, w).
@@ -18,7 +16,7 @@ def prediction_error(prediction: Tensor,
 
     Returns:
         Tensor: Smooth-L1 distance to the layer-normalised target, mean over
-        the channels, (..., h, w).
+        the channels, float32 (..., h, w).
     """
     target = target.float().movedim(-3, -1)
     return F.smooth_l1_loss(
@@ -49,13 +47,8 @@ class JEPALoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor,
                 hidden: Tensor) -> Tensor:
-        """Compare prediction and target at the hidden places.
-
-        Args:
-            prediction (Tensor): Predicted features, (B, C, h, w).
-            target (Tensor): The target's features, (B, C, h, w).
-            hidden (Tensor): True where the place was hidden, bool
-                (B, 1, h, w).
+        """Compare prediction and target, (B, C, h, w), at the places that are
+        True in ``hidden``, bool (B, 1, h, w).
 
         Returns:
             Tensor: Weighted mean over hidden places and channels, a scalar;

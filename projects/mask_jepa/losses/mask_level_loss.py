@@ -30,15 +30,8 @@ class MaskLevelLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, mask_logits: Tensor) -> Tensor:
-        """Measure in float32 how far the level is from where it belongs.
-
-        Args:
-            mask_logits (Tensor): Mask logits, (B, N, h, w) with N > 1.
-
-        Returns:
-            Tensor: Weighted mean over all places, a scalar; in [0, 1] before
-            weighting.
-        """
+        """Measure how far the level of mask logits, (B, N, h, w) with N > 1,
+        is from where it belongs; in float32, and [0, 1] before weighting."""
         mask_logits = mask_logits.float()
         strongest = mask_logits.amax(dim=1)
         average = mask_logits.mean(dim=1)

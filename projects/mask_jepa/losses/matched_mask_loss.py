@@ -27,9 +27,7 @@ class MaskLabels(NamedTuple):
     def instances(self) -> List[InstanceData]:
         """As from a data set; on a GPU, the host waits for each image.
 
-        Returns:
-            list[:obj:`InstanceData`]: For each image ``labels`` (m, ) and
-            ``masks`` (m, h, w), both int64.
+        ``labels`` (m, ) and ``masks`` (m, h, w) of each image are int64.
         """
         return [
             InstanceData(labels=classes[present], masks=masks[present].long())
@@ -77,15 +75,8 @@ class MatchedMaskLoss(nn.Module):
 
     @classmethod
     def of_head(cls, head: nn.Module) -> 'MatchedMaskLoss':
-        """Take the parts of a head.
-
-        Args:
-            head (nn.Module): As mmdet's MaskFormer or Mask2Former, with
-                ``train_cfg``.
-
-        Raises:
-            ValueError: If it has other parts.
-        """
+        """Take the parts of a head, with ``train_cfg``; a ValueError if they
+        are not as those of mmdet's MaskFormer or Mask2Former."""
         assigner = getattr(head, 'assigner', None)
         loss_cls = getattr(head, 'loss_cls', None)
         if (not hasattr(assigner, 'match_costs')
@@ -109,8 +100,7 @@ class MatchedMaskLoss(nn.Module):
             mask_logits (Sequence[Tensor]): Of each layer, at any resolution,
                 (B, N, H', W').
             labels (MaskLabels): The same for all layers.
-            generator (torch.Generator): Of the places, where not all are
-                taken.
+            generator (torch.Generator): Draws places, if not all are taken.
 
         Returns:
             dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
@@ -138,17 +128,10 @@ class MatchedMaskLoss(nn.Module):
                labels: MaskLabels) -> Tuple[Tensor, Tensor, int]:
         """Find the matching of least cost, of each image and layer.
 
-        Args:
-            scores (Tensor): (B, L, N, K + 1).
-            logits (Tensor): (B, L, N, P).
-            masks (Tensor): (B, M, P).
-            labels (MaskLabels): Their classes, and which are present.
-
-        Returns:
-            tuple[Tensor, Tensor, int]: Indices of the matched queries in
-            (B, L, N), and of their masks in (B, M), each flat and int64; and
-            the masks of a layer, of which an image has one at least, as mmdet
-            counts.
+        From scores (B, L, N, K + 1), logits (B, L, N, P) and masks (B, M, P)
+        to indices of the matched queries in (B, L, N), and of their masks in
+        (B, M), each flat and int64; and the number of masks of a layer, of
+        which an image has one at least, as mmdet counts.
         """
 
         def cost_of_image(scores: Tensor, logits: Tensor, masks: Tensor,

@@ -20,14 +20,6 @@ class ReconstructionLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Compare in float32, whatever precision the network runs in.
-
-        Args:
-            reconstruction (Tensor): Predicted clean image, (B, 3, H, W).
-            image (Tensor): The clean image, (B, 3, H, W).
-
-        Returns:
-            Tensor: Weighted mean over all pixels, a scalar.
-        """
+        """Compare images, (B, 3, H, W), in float32, also under autocast."""
         error = F.mse_loss(reconstruction.float(), image.float())
         return self.loss_weight * error

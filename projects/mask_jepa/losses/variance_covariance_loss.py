@@ -34,15 +34,8 @@ class VarianceCovarianceLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, feature_maps: Sequence[Tensor]) -> Tensor:
-        """Regularise several feature maps, each in float32.
-
-        Args:
-            feature_maps (Sequence[Tensor]): Each (B, C, h, w), with more
-                than one place in all (B * h * w > 1).
-
-        Returns:
-            Tensor: Weighted mean over the maps, a scalar.
-        """
+        """Take the weighted mean over feature maps, each (B, C, h, w) with B *
+        h * w > 1, in float32."""
         # Autocast would multiply the matrices in half precision.
         with torch.autocast(feature_maps[0].device.type, enabled=False):
             terms = [self._single_map(features) for features in feature_maps]

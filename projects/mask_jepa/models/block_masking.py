@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..utils import require_share
+
 
 class BlockMasking(nn.Module):
     """Choose the places to hide, as blocks on one coarse grid.
@@ -31,9 +33,7 @@ class BlockMasking(nn.Module):
                  block_size: int = 2,
                  stride: int = 32) -> None:
         super().__init__()
-        if not 0 <= ratio <= 1:
-            raise ValueError(
-                f'model.masking.ratio must lie in [0, 1], but is {ratio}.')
+        require_share('model.masking.ratio', ratio)
         if block_size < 1:
             raise ValueError('model.masking.block_size must be at least 1, '
                              f'but is {block_size}.')
@@ -42,12 +42,7 @@ class BlockMasking(nn.Module):
         self.stride = stride
 
     def forward(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw one mask per image.
-
-        Args:
-            image (Tensor): Gives batch size, device and extent,
-                (B, 3, H, W); H and W must be multiples of ``stride``.
-            generator (torch.Generator): On the device of the image.
+        """Draw a mask for each image, (B, 3, H, W).
 
         Returns:
             Tensor: True at hidden cells, bool (B, 1, H/stride, W/stride).
@@ -94,17 +89,10 @@ class BlockMasking(nn.Module):
 
 
 def resize_mask(mask: Tensor, size: Tuple[int, int]) -> Tensor:
-    """Bring a mask from the coarse grid to another resolution.
-
-    Args:
-        mask (Tensor): Bool, (B, 1, h, w).
-        size (tuple[int, int]): Height and width wanted, multiples of h and w.
-
-    Returns:
-        Tensor: Bool, (B, 1, *size).
+    """Bring a mask, bool (B, 1, h, w), from the coarse grid to another size.
 
     Raises:
-        ValueError: If they are no multiples, so that cells would be cut.
+        ValueError: If that is no multiple of the grid, and would cut cells.
     """
     if any(side % cells for side, cells in zip(size, mask.shape[-2:])):
         raise ValueError(

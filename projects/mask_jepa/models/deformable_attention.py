@@ -66,9 +66,6 @@ class DeformableAttention(MultiScaleDeformableAttention):
             query_pos (Tensor): Its position, (1, S, C).
             levels (Levels): Of the S places.
             **kwargs: Of mmdet's encoder, not used.
-
-        Returns:
-            Tensor: (B, S, C).
         """
         shape = self.num_heads, self.num_levels, self.num_points
         value = self.value_proj(query).unflatten(-1, (self.num_heads, -1))
@@ -101,7 +98,7 @@ def deformable_attention(value: Tensor,
         locations (Tensor): Where each query looks, x and y, of which [0, 1]
             lies inside, (B, Q, H, L, P, 2).
         weights (Tensor): (B, Q, H, L, P).
-        operator (str): One of ``OPERATORS``. Defaults to 'auto'.
+        operator (str): One of ``OPERATORS``.
 
     Returns:
         Tensor: (B, Q, H * C).
@@ -123,16 +120,10 @@ def deformable_attention(value: Tensor,
 
 
 def resolve_operator(operator: str, is_cuda: bool) -> str:
-    """Choose what runs the operator.
+    """Choose what runs the operator: 'mmcv', 'triton' or 'torch'.
 
-    Args:
-        operator (str): One of ``OPERATORS``; 'auto' takes mmcv's CUDA op
-            where it was compiled, else triton where it works, else torch.
-        is_cuda (bool): Whether it is to run on a GPU; elsewhere there is
-            torch alone.
-
-    Returns:
-        str: 'mmcv', 'triton' or 'torch'.
+    'auto' takes mmcv's CUDA op where it was compiled, else triton where it
+    works, else torch. Off a GPU there is torch alone.
     """
     if not is_cuda:
         return 'torch'
@@ -145,11 +136,7 @@ def resolve_operator(operator: str, is_cuda: bool) -> str:
 
 @functools.lru_cache(maxsize=None)
 def triton_works() -> bool:
-    """Try the kernels on this GPU, once, against torch.
-
-    Returns:
-        bool: Whether they ran and gave the same.
-    """
+    """Try the kernels on this GPU, once: do they run and agree with torch?"""
     device = torch.device('cuda')
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(
             'cuda', enabled=False):

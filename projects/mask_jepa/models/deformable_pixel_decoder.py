@@ -42,12 +42,7 @@ class DeformablePixelDecoder(MSDeformAttnPixelDecoder):
 
     @classmethod
     def adopt(cls, pixel_decoder: nn.Module) -> None:
-        """Let mmdet's pixel decoder, as it is built, be one of this kind.
-
-        Args:
-            pixel_decoder (nn.Module): Changed in place if it is of mmdet's
-                own class.
-        """
+        """Make a pixel decoder of mmdet's own class, as it is, one of this."""
         if type(pixel_decoder) is MSDeformAttnPixelDecoder:
             pixel_decoder.__class__ = cls
             pixel_decoder._use_own_attention('auto')
@@ -68,8 +63,7 @@ class DeformablePixelDecoder(MSDeformAttnPixelDecoder):
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Take the maps of a backbone, of images without padding.
 
-        Args:
-            feats (Sequence[Tensor]): Fine to coarse, each (B, C_i, h_i, w_i).
+        They come fine to coarse, each (B, C_i, h_i, w_i).
 
         Returns:
             tuple[Tensor, list[Tensor]]: Mask features, (B, C, h_0, w_0), and

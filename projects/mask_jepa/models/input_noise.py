@@ -2,6 +2,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ..utils import require_share
 from .step_random import randn
 
 
@@ -28,26 +29,15 @@ class InputNoise(nn.Module):
 
     def __init__(self, gamma: float = 0.7, masked_gamma: float = 0.0) -> None:
         super().__init__()
-        for name, value in dict(
-                gamma=gamma, masked_gamma=masked_gamma).items():
-            if not 0 <= value <= 1:
-                raise ValueError(
-                    f'model.noise.{name} must lie in [0, 1], but is {value}.')
+        require_share('model.noise.gamma', gamma)
+        require_share('model.noise.masked_gamma', masked_gamma)
         self.gamma = gamma
         self.masked_gamma = masked_gamma
 
     def forward(self, image: Tensor, hidden: Tensor,
                 generator: torch.Generator) -> Tensor:
-        """Add the noise.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
-            hidden (Tensor): True at hidden pixels, bool (B, 1, H, W).
-            generator (torch.Generator): On the device of the image.
-
-        Returns:
-            Tensor: Noisy images, (B, 3, H, W).
-        """
+        """Add noise to images, (B, 3, H, W); ``hidden`` is True at hidden
+        pixels, bool (B, 1, H, W)."""
         share = torch.full_like(image[:, :1], self.gamma)
         share = share.masked_fill(hidden, self.masked_gamma)
         noise = randn(image, generator)

@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -6,13 +6,13 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from ..losses import MatchedMaskLoss
 from ..utils import global_seed
 from .adapters import find_adapter
-from .base_pretrainer import BasePretrainer
 from .block_masking import BlockMasking, resize_mask
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
@@ -28,7 +28,7 @@ from .target_prediction import TargetPrediction, write_predictions
 
 
 @MODELS.register_module()
-class MaskJEPA(BasePretrainer):
+class MaskJEPA(BaseModel):
     """Label-free pretraining of a whole mask classifier.
 
     Backbone and pixel decoder are the encoder of a Joint-Embedding Predictive
@@ -42,11 +42,10 @@ class MaskJEPA(BasePretrainer):
     :class:`~projects.mask_jepa.hooks.EMATargetHook`, after the optimiser.
 
     Args:
-        backbone (dict): Config of the backbone, as in mmdet's detector.
-        panoptic_head (dict): Config of the mask classification head, as in
-            mmdet's detector; its family is one that :data:`ADAPTERS` knows.
-        neck (dict, optional): Config of the neck between the two, for a
-            backbone with maps of one size.
+        backbone, panoptic_head (dict): Configs as in mmdet's detector; the
+            head's family is one that :data:`ADAPTERS` knows.
+        neck (dict, optional): Config of what lies between, for a backbone
+            with maps of one size.
         photometric_change (dict, optional): Arguments of
             :class:`PhotometricChange`; None leaves the image as it is.
         noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
@@ -64,8 +63,7 @@ class MaskJEPA(BasePretrainer):
             ``noise.masked_gamma`` hides stays hidden. Defaults to True.
         auxiliary_self_attention (bool): The paper's third switch.
             Defaults to True.
-        loss_jepa (dict): Config of the JEPA loss.
-        loss_reconstruction (dict): Config of the reconstruction loss.
+        loss_jepa, loss_reconstruction (dict): Configs of these losses.
         loss_mask_level (dict, optional): Config of the loss that ties the
             mask logits to the level they have downstream; None switches it
             off.
@@ -77,8 +75,7 @@ class MaskJEPA(BasePretrainer):
             for each class of the head; None: no masks of prototypes.
         seed (int, optional): Seed of noise, masks and queries; None follows
             the Runner's ``randomness.seed``. Defaults to None.
-        data_preprocessor (dict, optional): As in mmdet.
-        init_cfg (dict, optional): Initialisation config.
+        data_preprocessor, init_cfg (dict, optional): As in mmdet.
 
     Raises:
         TypeError: If no adapter fits the head.
@@ -169,20 +166,14 @@ class MaskJEPA(BasePretrainer):
         self.update_target(momentum=0.0)
 
     def update_target(self, momentum: float) -> None:
-        """Move the target towards the online weights.
-
-        Args:
-            momentum (float): Share of the target that stays, in [0, 1].
-        """
+        """Move the target towards the online weights; ``momentum``, in [0, 1],
+        is the share of it that stays."""
         self.target.update(self.backbone, self.neck,
                            self.panoptic_head.pixel_decoder, momentum)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict:
-        """Train as any model of OpenMMLab, if something moves the target.
-
-        Raises:
-            RuntimeError: If nothing does.
-        """
+        """Train as any model of OpenMMLab; a RuntimeError if nothing moves the
+        target."""
         if not self.target_moves:
             raise RuntimeError(
                 'The target would never move: train with '
@@ -195,11 +186,26 @@ class MaskJEPA(BasePretrainer):
         self.target.add_missing_weights(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        mode: str = 'tensor'
+    ) -> Union[Dict[str, Tensor], SampleList, Tuple[Tensor, List[Tensor]]]:
+        """Run one of the three modes of every OpenMMLab model: 'loss',
+        'predict', or 'tensor', which is :meth:`encode`; a ValueError if the
+        mode is another one."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.encode(inputs)
+        raise ValueError(f'mode must be "loss", "predict" or "tensor", but '
+                         f'is {mode!r}.')
+
     def encode(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
         """Run the online encoder: backbone, neck if any, pixel decoder.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
 
         Returns:
             tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
@@ -210,15 +216,7 @@ class MaskJEPA(BasePretrainer):
     def loss(self,
              inputs: Tensor,
              data_samples: OptSampleList = None) -> Dict[str, Tensor]:
-        """Take one step of Mask-JEPA, up to the losses.
-
-        Args:
-            inputs (Tensor): Preprocessed clean images x, (B, 3, H, W).
-            data_samples (list[:obj:`DetDataSample`], optional): Not used.
-
-        Returns:
-            dict[str, Tensor]: The losses.
-        """
+        """Take one step of Mask-JEPA on clean images x, up to the losses."""
         # Steps 1 to 7.
         generator = self.random(inputs.device)
         step = self.predict_target(inputs, generator)
@@ -264,10 +262,6 @@ class MaskJEPA(BasePretrainer):
                 generator: torch.Generator) -> Tuple[Tensor, Tensor, Tensor]:
         """Change the light, hide places, and add noise.
 
-        Args:
-            image (Tensor): Normalised clean images x, (B, 3, H, W).
-            generator (torch.Generator): On the device of the images.
-
         Returns:
             tuple[Tensor, Tensor, Tensor]: The images in another light,
             (B, 3, H, W), the hidden cells, bool (B, 1, h, w) at the stride of
@@ -284,18 +278,10 @@ class MaskJEPA(BasePretrainer):
             self,
             image: Tensor,
             generator: Optional[torch.Generator] = None) -> TargetPrediction:
-        """Predict the target's features of clean images from noisy ones.
+        """Predict the target's features of clean images x from noisy ones.
 
-        The method, from top to bottom.
-
-        Args:
-            image (Tensor): Normalised clean images x, (B, 3, H, W).
-            generator (torch.Generator, optional): Of this step, on the
-                device of the images; None makes it.
-
-        Returns:
-            TargetPrediction: What the losses, the health checks and the
-            pictures look at.
+        The method, from top to bottom. It returns what the losses, the health
+        checks and the pictures look at.
         """
         generator = generator or self.random(image.device)
         grid = tuple(side // self.prediction_stride
@@ -349,16 +335,8 @@ class MaskJEPA(BasePretrainer):
     def predict(self,
                 inputs: Tensor,
                 data_samples: OptSampleList = None) -> SampleList:
-        """Show what the model sees and predicts; in eval mode always alike.
-
-        Args:
-            inputs (Tensor): Preprocessed clean images, (B, 3, H, W).
-            data_samples (list[:obj:`DetDataSample`]): One for each image.
-
-        Returns:
-            list[:obj:`DetDataSample`]: The samples, with the fields that
-            :func:`write_predictions` lists.
-        """
+        """Show, by the fields of :func:`write_predictions`, what the model
+        sees and predicts; in eval mode always alike."""
         step = self.predict_target(inputs)
         optional = {}
         if self.reconstruction_head is not None:
@@ -370,4 +348,4 @@ class MaskJEPA(BasePretrainer):
             optional['predicted_prototypes'] = segment(step.class_scores[-1],
                                                        step.mask_logits[-1])
         return write_predictions(data_samples, inputs, step,
-                                 self.encode(inputs), optional)
+                                 *self.encode(inputs), optional)

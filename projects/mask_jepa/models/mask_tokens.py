@@ -28,15 +28,8 @@ class MaskTokens(BaseModule):
 
     def forward(self, memory: Sequence[Tensor],
                 hidden: Tensor) -> List[Tensor]:
-        """Hide the same places at every level.
-
-        Args:
-            memory (Sequence[Tensor]): F_1..F_L, each (B, C_i, h_i, w_i).
-            hidden (Tensor): True at hidden cells, bool (B, 1, h, w).
-
-        Returns:
-            list[Tensor]: The masked memory, in the same shapes.
-        """
+        """Hide the same places at every level F_i, (B, C_i, h_i, w_i): those
+        of the cells that are True in ``hidden``, bool (B, 1, h, w)."""
         return [
             torch.where(
                 resize_mask(hidden, features.shape[-2:]),

@@ -43,15 +43,7 @@ class PhotometricChange(BaseModule):
         self.color = color
 
     def forward(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Change each image in its own way.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
-            generator (torch.Generator): On the device of the images.
-
-        Returns:
-            Tensor: Changed images, (B, 3, H, W).
-        """
+        """Change each of the images, (B, 3, H, W), in its own way."""
         if not self.training:
             return image
 

@@ -6,6 +6,8 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..utils import require_share
+
 
 class PlaceCentering(BaseModule):
     r"""Take out of the target what all images have at a place (ours).
@@ -39,9 +41,7 @@ class PlaceCentering(BaseModule):
                  size: Optional[int] = None,
                  momentum: float = 0.99) -> None:
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise ValueError('model.centering.momentum must lie in [0, 1), '
-                             f'but is {momentum}.')
+        require_share('model.centering.momentum', momentum, below_one=True)
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(channels, size or 0, size
                                                  or 0))
@@ -49,14 +49,8 @@ class PlaceCentering(BaseModule):
 
     @torch.no_grad()
     def forward(self, target: Tensor) -> Tensor:
-        """Centre the target of a step; in training, move the mean first.
-
-        Args:
-            target (Tensor): The target's features, (B, C, h, w).
-
-        Returns:
-            Tensor: Layer-normalised and centred, float32 (B, C, h, w).
-        """
+        """Layer-normalise and centre a target, (B, C, h, w), in float32; in
+        training, move the mean first."""
         target = target.float().movedim(1, -1)
         target = F.layer_norm(target, target.shape[-1:]).movedim(-1, 1)
         if self.training:

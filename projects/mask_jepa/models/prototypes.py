@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..losses import MaskLabels
+from ..utils import require_share
 
 GOLDEN_RATIO = 0.6180339887
 
@@ -49,10 +50,8 @@ class Prototypes(BaseModule):
                  loss_weight: float = 0.03,
                  stock_losses: bool = False) -> None:
         super().__init__()
-        for name, value in (('momentum', momentum), ('min_share', min_share)):
-            if not 0 <= value < 1:
-                raise ValueError(f'model.prototypes.{name} must lie in '
-                                 f'[0, 1), but is {value}.')
+        require_share('model.prototypes.momentum', momentum, below_one=True)
+        require_share('model.prototypes.min_share', min_share, below_one=True)
         if rounds < 1 or min_places < 1:
             raise ValueError('model.prototypes.rounds and min_places must be '
                              f'at least 1, but are {rounds}, {min_places}.')
@@ -68,14 +67,11 @@ class Prototypes(BaseModule):
 
     @torch.no_grad()
     def forward(self, target: Tensor) -> MaskLabels:
-        """Label the regions of a batch; in training, move first.
+        """Label the regions of a target, (B, C, h, w), after a move in
+        training.
 
-        Args:
-            target (Tensor): The target's features, (B, C, h, w).
-
-        Returns:
-            MaskLabels: A mask for each prototype, whose class is its index;
-            present where it is large enough.
+        An image has a mask for each prototype, whose class is its index; it is
+        present where it is large enough.
         """
         target = target.float()
         # Autocast would take the sums over the places in half precision.
@@ -91,15 +87,8 @@ class Prototypes(BaseModule):
         return MaskLabels(classes.expand_as(present), masks, present)
 
     def assign(self, target: Tensor) -> Tensor:
-        """Give each place to its nearest prototype.
-
-        Args:
-            target (Tensor): The target's features, (B, C, h, w).
-
-        Returns:
-            Tensor: One where a prototype owns the place, else zero, float
-            (B, K, h, w).
-        """
+        """Give each place of a target, (B, C, h, w), to its nearest prototype:
+        one where that owns the place, else zero, float (B, K, h, w)."""
         places = target.movedim(1, -1)
         owners = self._owners(places.flatten(1, 2)).movedim(-1, 1)
         return owners.unflatten(-1, target.shape[-2:])
@@ -141,9 +130,8 @@ def segment(class_scores: Tensor, mask_logits: Tensor) -> Tensor:
     """Read a class map off masks (Cheng et al., NeurIPS 2021, Sec. 3.4).
 
     Args:
-        class_scores (Tensor): Of the queries, the last one for "no object",
-            (B, N, K + 1).
-        mask_logits (Tensor): Of the queries, (B, N, h, w).
+        class_scores (Tensor): The last one for "no object", (B, N, K + 1).
+        mask_logits (Tensor): Of the same queries, (B, N, h, w).
 
     Returns:
         Tensor: Class of each place, int64 in [0, K), (B, h, w).

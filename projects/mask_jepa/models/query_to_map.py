@@ -49,17 +49,11 @@ class QueryToMap(BaseModule):
 
     def forward(self, queries: Tensor,
                 mask_logits: Tensor) -> Tuple[Tensor, Tensor]:
-        """Lay the queries out as a map.
-
-        Args:
-            queries (Tensor): The decoder's output X, (B, N, C).
-            mask_logits (Tensor): Their masks, (B, N, h, w).
+        """Lay queries X, (B, N, C), out as a map by their masks, (B, N, h, w).
 
         Returns:
-            tuple[Tensor, Tensor]:
-
-            - The predicted map, (B, C, h, w).
-            - The weights alpha, (B, N, h, w); they sum to one over N.
+            tuple[Tensor, Tensor]: The predicted map, (B, C, h, w), and the
+            weights alpha, (B, N, h, w), which sum to one over N.
         """
         height, width = mask_logits.shape[-2:]
         weights = mask_logits.float().softmax(dim=1)

@@ -2,6 +2,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..utils import require_share
 from .step_random import randn
 
 
@@ -28,31 +29,13 @@ class RandomQueries(BaseModule):
         self.set_sigma(sigma)
 
     def set_sigma(self, sigma: float) -> None:
-        """Set the share of noise.
-
-        Args:
-            sigma (float): In [0, 1].
-
-        Raises:
-            ValueError: If it lies outside.
-        """
-        if not 0 <= sigma <= 1:
-            raise ValueError(
-                f'The query noise sigma must lie in [0, 1], but is {sigma}.')
+        """Set the share of noise; a ValueError if it lies outside [0, 1]."""
+        require_share('The query noise sigma', sigma)
         self.sigma.fill_(sigma)
 
     def forward(self, learned: Tensor, batch_size: int,
                 generator: torch.Generator) -> Tensor:
-        """Draw the queries of one step.
-
-        Args:
-            learned (Tensor): Q_learned, (N, C).
-            batch_size (int): Number of images, B.
-            generator (torch.Generator): On the device of the queries.
-
-        Returns:
-            Tensor: Queries, (B, N, C).
-        """
+        """Draw the queries of one step, (B, N, C), from Q_learned, (N, C)."""
         if self.training:
             torch.minimum(self.lowest_sigma, self.sigma, out=self.lowest_sigma)
         learned = learned.expand(batch_size, -1, -1)

@@ -22,12 +22,6 @@ class ReconstructionHead(BaseModule):
         self.to_pixels = nn.PixelShuffle(stride)
 
     def forward(self, mask_features: Tensor) -> Tensor:
-        """Reconstruct.
-
-        Args:
-            mask_features (Tensor): F_last, (B, C, H/stride, W/stride).
-
-        Returns:
-            Tensor: Normalised image, (B, 3, H, W).
-        """
+        """Turn F_last, (B, C, H/stride, W/stride), into a normalised image,
+        (B, 3, H, W)."""
         return self.to_pixels(self.projection(mask_features))

@@ -33,15 +33,8 @@ class StepRandom(nn.Module):
         self.step = 0
 
     def forward(self, device: torch.device) -> torch.Generator:
-        """Make the generator of this step and, in training, count the step.
-
-        Args:
-            device (torch.device): Where the numbers will be drawn.
-
-        Returns:
-            torch.Generator: A fresh generator, to be drawn from in one fixed
-            order.
-        """
+        """Make the generator of this step, to be drawn from in one fixed
+        order, and, in training, count the step."""
         seed = mix_seed(self.seed, get_rank(), self.step)
         if self.training:
             self.step += 1
@@ -65,28 +58,14 @@ class StepRandom(nn.Module):
 
 
 def randn(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard normal numbers in the shape of a tensor.
-
-    ``torch.randn_like`` takes no generator.
-
-    Args:
-        like (Tensor): Gives shape, device and dtype.
-        generator (torch.Generator): On the device of ``like``.
-
-    Returns:
-        Tensor: Numbers from N(0, 1).
-    """
+    """Draw from N(0, 1), as ``torch.randn_like``, which takes no generator."""
     return torch.randn(
         like.shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
 @contextmanager
 def first_step(model: nn.Module) -> Iterator[None]:
-    """Evaluate a model with the random numbers of the first training step.
-
-    Args:
-        model (nn.Module): A ``MaskJEPA``; afterwards as it was before.
-    """
+    """Evaluate a ``MaskJEPA`` with the random numbers of its first step."""
     step, model.random.step = model.random.step, 0
     try:
         with evaluating(model):

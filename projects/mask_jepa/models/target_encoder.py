@@ -18,18 +18,17 @@ ONLINE_PARTS = dict(
 
 
 class TargetEncoder(BaseModule):
-    r"""The target: an exponential moving average of backbone + pixel decoder.
+    """The target: an exponential moving average of backbone + pixel decoder.
 
     The paper: a "target backbone with a pixel decoder, updated through an
-    exponential moving average from online versions" (Fig. 3). It never gets
-    a gradient and is always in eval mode, so that dropout, drop path and
-    batch statistics do not disturb the target.
+    exponential moving average from online versions" (Fig. 3). It never gets a
+    gradient and is always in eval mode, so that dropout, drop path and batch
+    statistics do not disturb the target.
 
     Args:
         adapter_class (type): Adapter of the head's family.
-        backbone (nn.Module): The online backbone, to be copied.
-        neck (nn.Module): What follows it online, to be copied.
-        pixel_decoder (nn.Module): The online pixel decoder, to be copied.
+        backbone, neck, pixel_decoder (nn.Module): The online ones, which are
+            copied.
     """
 
     def __init__(self, adapter_class: Type[MaskClassifierAdapter],
@@ -53,15 +52,8 @@ class TargetEncoder(BaseModule):
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        """Encode the clean image.
-
-        Args:
-            image (Tensor): Normalised images, (B, 3, H, W).
-
-        Returns:
-            tuple[Tensor, list[Tensor]]: Mask features (B, C, H/4, W/4) and
-            memory, coarse to fine.
-        """
+        """Encode clean images, (B, 3, H, W): mask features (B, C, H/4, W/4)
+        and memory, coarse to fine."""
         return self.adapter.encode(self.neck(self.backbone(image)))
 
     @torch.no_grad()
@@ -71,14 +63,8 @@ class TargetEncoder(BaseModule):
 
         .. math:: \bar\theta \leftarrow \tau \bar\theta + (1 - \tau) \theta
 
-        Parameters and buffers are matched by name and shape, once; buffers
-        are copied.
-
-        Args:
-            backbone (nn.Module): The online backbone.
-            neck (nn.Module): The online neck.
-            pixel_decoder (nn.Module): The online pixel decoder.
-            momentum (float): :math:`\tau`, in [0, 1]; 0 copies.
+        Parameters and buffers are matched by name and shape, once; buffers are
+        copied. ``momentum`` is :math:`\tau`, in [0, 1]; 0 copies all.
 
         Raises:
             ValueError: If names or shapes differ.
@@ -101,26 +87,32 @@ class TargetEncoder(BaseModule):
         return super()._apply(function, *args, **kwargs)
 
     def _match(self, online: Dict[str, nn.Module], kind: str) -> TensorPairs:
-        own, other = [], []
+        """Pair tensors by name; raise where names or shapes differ."""
+        pairs = [], []
         for part, source in online.items():
-            pair = _matched(
-                part,
-                *(dict(getattr(module, kind)())
-                  for module in (getattr(self, part), source)))
-            own += pair[0]
-            other += pair[1]
-        return own, other
+            own, other = (
+                dict(getattr(module, kind)())
+                for module in (getattr(self, part), source))
+            differing = sorted(own.keys() ^ other.keys()) + [
+                name for name in own.keys() & other.keys()
+                if own[name].shape != other[name].shape
+            ]
+            if differing:
+                raise ValueError(
+                    f'The target\'s {part} does not match the online one in '
+                    f'{", ".join(differing)}: build both from the same '
+                    'config.')
+            pairs[0].extend(own.values())
+            pairs[1].extend(other[name] for name in own)
+        return pairs
 
     def add_missing_weights(self, state_dict: Dict[str, Tensor],
                             prefix: str) -> None:
         """Add the online weights as the target's, if there are none.
 
         The weights of a detector, unlike those of a pretraining, hold none.
-
-        Args:
-            state_dict (dict[str, Tensor]): Of the whole model; changed in
-                place.
-            prefix (str): Of the model's keys.
+        ``state_dict``, of the whole model, is changed in place; ``prefix`` is
+        that of the model's keys.
         """
         if any(key.startswith(f'{prefix}target.') for key in state_dict):
             return
@@ -129,17 +121,3 @@ class TargetEncoder(BaseModule):
             online = f'{prefix}{ONLINE_PARTS[part]}{rest}'
             if online in state_dict:
                 state_dict[f'{prefix}target.{name}'] = state_dict[online]
-
-
-def _matched(part: str, own: Dict[str, Tensor],
-             other: Dict[str, Tensor]) -> TensorPairs:
-    """Pair tensors by name; raise where names or shapes differ."""
-    differing = sorted(own.keys() ^ other.keys()) + [
-        name for name in own.keys() & other.keys()
-        if own[name].shape != other[name].shape
-    ]
-    if differing:
-        raise ValueError(
-            f'The target\'s {part} does not match the online one in '
-            f'{", ".join(differing)}: build both from the same config.')
-    return [own[name] for name in own], [other[name] for name in own]

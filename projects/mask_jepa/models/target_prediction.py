@@ -1,4 +1,4 @@
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple
 
 from mmdet.structures import SampleList
 from torch import Tensor
@@ -48,8 +48,8 @@ class TargetPrediction(NamedTuple):
 
 
 def write_predictions(data_samples: SampleList, image: Tensor,
-                      step: TargetPrediction, encoding: Tuple[Tensor,
-                                                              List[Tensor]],
+                      step: TargetPrediction, mask_features: Tensor,
+                      memory: List[Tensor],
                       optional: Dict[str, Tensor]) -> SampleList:
     """Write into samples what a model sees and predicts.
 
@@ -67,16 +67,8 @@ def write_predictions(data_samples: SampleList, image: Tensor,
       target, int (h, w), and ``predicted_prototypes``: that which the head
       sees in the rest of the image, int (H/4, W/4).
 
-    Args:
-        data_samples (list[:obj:`DetDataSample`]): One for each image.
-        image (Tensor): Normalised clean images, (B, 3, H, W).
-        step (TargetPrediction): Of :meth:`MaskJEPA.predict_target`.
-        encoding (tuple[Tensor, list[Tensor]]): Of the clean images, by
-            :meth:`MaskJEPA.encode`.
-        optional (dict[str, Tensor]): Other fields, with what not every model
-            has.
+    ``optional`` has the fields of what not every model has.
     """
-    mask_features, memory = encoding
     fields = dict(
         clean_image=image,
         noisy_image=step.noisy_image,

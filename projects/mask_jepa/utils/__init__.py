@@ -1,17 +1,17 @@
 from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
 from .command_line import CFG_OPTIONS, exit_on, make_parser
-from .configs import load_config, load_model_config, stock_tool
+from .configs import load_config, load_model_config, require_share, stock_tool
 from .model import evaluating, unwrap
-from .runner import (leave_process_group, left_out_of_log, monitoring_seconds,
-                     note_monitoring_seconds, prepare_cpu_distributed,
-                     quiet_log)
+from .runner import (is_logged, leave_process_group, left_out_of_log,
+                     log_scalars, monitoring_seconds, note_monitoring_seconds,
+                     prepare_cpu_distributed, quiet_log)
 from .sampling import evenly_spread, fixed_seed, global_seed, mix_seed
 
 __all__ = [
     'ATOMIC_LOCAL', 'AtomicLocalBackend', 'CFG_OPTIONS', 'evaluating',
-    'evenly_spread', 'exit_on', 'fixed_seed', 'global_seed',
+    'evenly_spread', 'exit_on', 'fixed_seed', 'global_seed', 'is_logged',
     'leave_process_group', 'left_out_of_log', 'load_config',
-    'load_model_config', 'make_parser', 'mix_seed', 'monitoring_seconds',
-    'note_monitoring_seconds', 'prepare_cpu_distributed', 'quiet_log',
-    'stock_tool', 'unwrap'
+    'load_model_config', 'log_scalars', 'make_parser', 'mix_seed',
+    'monitoring_seconds', 'note_monitoring_seconds', 'prepare_cpu_distributed',
+    'quiet_log', 'require_share', 'stock_tool', 'unwrap'
 ]

@@ -39,12 +39,7 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
 
 
 def load_model_config(name: str, options: Optional[dict] = None) -> Config:
-    """Load a config as :func:`load_config`, and refuse one without a model.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no config, or has no model.
-    """
+    """As :func:`load_config`, but a ValueError if there is no model."""
     config = load_config(name, options)
     if not config.get('model'):
         raise ValueError(
@@ -53,12 +48,14 @@ def load_model_config(name: str, options: Optional[dict] = None) -> Config:
     return config
 
 
-def stock_tool(library: str, name: str) -> str:
-    """Find a tool that an installed library ships.
+def require_share(name: str, value: float, below_one: bool = False) -> None:
+    """Raise a ValueError unless a setting lies in [0, 1], or in [0, 1)."""
+    if not 0 <= value <= 1 or (below_one and value == 1):
+        bounds = '[0, 1)' if below_one else '[0, 1]'
+        raise ValueError(f'{name} must lie in {bounds}, but is {value}.')
 
-    Args:
-        library (str): 'mmdet', 'mmseg' or 'mmpretrain'.
-        name (str): File name, such as 'train.py'.
-    """
+
+def stock_tool(library: str, name: str) -> str:
+    """Find a tool, say 'train.py', of mmdet, mmseg or mmpretrain."""
     package = osp.dirname(find_spec(library).origin)
     return osp.join(package, '.mim', 'tools', name)

@@ -12,11 +12,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Keep a model in eval mode for a block.
-
-    Args:
-        model (nn.Module): Every module of it gets the mode back that it had.
-    """
+    """Keep a model in eval mode for a block; then each module is as it was."""
     training = {module: module.training for module in model.modules()}
     model.eval()
     try:

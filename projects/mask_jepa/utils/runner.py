@@ -5,34 +5,42 @@ from typing import Dict, Iterator
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
 
 MONITORING_SECONDS = 'monitoring_seconds'
 
 
 def monitoring_seconds(message_hub: MessageHub) -> Dict[str, float]:
-    """Look up the seconds that a run has spent on watching itself.
-
-    Returns:
-        dict[str, float]: By what they were spent on.
-    """
+    """Look up what a run has spent its seconds of watching itself on."""
     return dict(message_hub.runtime_info.get(MONITORING_SECONDS) or {})
 
 
 def note_monitoring_seconds(message_hub: MessageHub, name: str,
                             seconds: float) -> None:
-    """Add to the time that a run has spent on watching itself.
+    """Add to the seconds that a run has spent on watching itself, by name.
 
     The sums travel in checkpoints, so that they go on after a resume.
-
-    Args:
-        message_hub (MessageHub): Of the run.
-        name (str): What the time was spent on, 'pictures' for example.
-        seconds (float): Time to add.
     """
     spent = monitoring_seconds(message_hub)
     spent[name] = spent.get(name, 0.0) + seconds
     message_hub.update_info(MONITORING_SECONDS, spent)
+
+
+def log_scalars(runner: Runner, group: str, values: Dict[str, float]) -> None:
+    """Write an iteration's values, as ``group/name``, to TensorBoard and
+    ``scalars.json``, not to the console."""
+    named = {f'{group}/{name}': value for name, value in values.items()}
+    runner.visualizer.add_scalars(named, step=runner.iter + 1)
+
+
+def is_logged(runner: Runner) -> bool:
+    """Tell whether mmengine's LoggerHook writes a line in this iteration."""
+    return any(
+        isinstance(hook, LoggerHook)
+        and hook.every_n_train_iters(runner, hook.interval)
+        for hook in runner.hooks)
 
 
 @contextmanager
@@ -68,10 +76,8 @@ def prepare_cpu_distributed(cfg: Config) -> None:
     mmengine 0.10 sets a CUDA device before it starts the process group, and
     gives DistributedDataParallel a device id; both fail without a GPU. So the
     process group is started here, with gloo, which the Runner then keeps, and
-    the model is wrapped without device id, but else as the Runner does.
-
-    Args:
-        cfg (Config): The config of the run; changed in place.
+    its config is changed in place to wrap the model without device id, but
+    else as the Runner does.
     """
     if torch.cuda.is_available():
         return

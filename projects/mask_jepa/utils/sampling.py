@@ -7,16 +7,10 @@ import torch
 
 
 def mix_seed(*numbers: int) -> int:
-    """Mix non-negative integers into one seed.
+    """Mix non-negative integers into a seed of torch's, in [0, 2^63).
 
     Neighbouring inputs (step 4 of rank 0, step 4 of rank 1) give unrelated
     seeds, which sums or products of them do not.
-
-    Args:
-        numbers (int): What the seed depends on, in a fixed order.
-
-    Returns:
-        int: A seed in [0, 2^63), as torch takes it.
     """
     state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
@@ -27,10 +21,7 @@ def fixed_seed(seed: int) -> Iterator[None]:
     """Seed python, numpy and torch (CPU) for a block, then put them back.
 
     Image transforms draw from these global generators, so what they draw can
-    only be fixed there.
-
-    Args:
-        seed (int): In [0, 2^63).
+    only be fixed there. The seed lies in [0, 2^63).
     """
     python_state = random.getstate()
     numpy_state = np.random.get_state()
@@ -50,11 +41,8 @@ def fixed_seed(seed: int) -> Iterator[None]:
 def global_seed(generator: torch.Generator) -> Iterator[None]:
     """Seed torch's global generators for a block, then put them back.
 
-    For what can be given no generator of its own.
-
-    Args:
-        generator (torch.Generator): The seed is drawn from it; generators of
-            its device and of the CPU are seeded.
+    For what can be given no generator of its own: the seed is drawn from this
+    one; generators of its device and of the CPU are seeded.
     """
     device = generator.device
     seed = int(torch.randint(2**62, (1, ), generator=generator, device=device))
@@ -68,14 +56,7 @@ def global_seed(generator: torch.Generator) -> Iterator[None]:
 
 
 def evenly_spread(length: int, count: int) -> List[int]:
-    """Choose indices from the first to the last at even distances.
-
-    Args:
-        length (int): How many there are.
-        count (int): How many are wanted; all of them, if there are fewer.
-
-    Returns:
-        list[int]: Increasing.
-    """
+    """Choose ``count`` indices, or all if there are fewer, from the first to
+    the last of ``length`` at even distances."""
     count = min(count, length)
     return np.linspace(0, length - 1, count).round().astype(int).tolist()

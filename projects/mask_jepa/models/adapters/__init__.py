@@ -1,6 +1,6 @@
-from .find_adapter import ADAPTERS, find_adapter
 from .mask2former_adapter import Mask2FormerAdapter
-from .mask_classifier_adapter import MaskClassifierAdapter
+from .mask_classifier_adapter import (ADAPTERS, MaskClassifierAdapter,
+                                      find_adapter)
 from .maskformer_adapter import MaskFormerAdapter
 
 __all__ = [

@@ -6,8 +6,7 @@ from mmdet.models.dense_heads import Mask2FormerHead
 from torch import Tensor
 
 from ..deformable_pixel_decoder import DeformablePixelDecoder
-from .find_adapter import ADAPTERS
-from .mask_classifier_adapter import MaskClassifierAdapter
+from .mask_classifier_adapter import ADAPTERS, MaskClassifierAdapter
 
 
 @ADAPTERS.register_module()

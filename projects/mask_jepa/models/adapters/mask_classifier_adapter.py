@@ -3,8 +3,12 @@ from typing import Dict, List, Sequence, Tuple, Type
 
 import torch
 import torch.nn as nn
+from mmengine.registry import Registry
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+# One adapter for each family of heads.
+ADAPTERS = Registry('adapter of a mask classifier', scope='mask_jepa')
 
 
 class MaskClassifierAdapter(metaclass=ABCMeta):
@@ -97,14 +101,7 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
         """
 
     def require_maps(self, features: Sequence[Tensor]) -> None:
-        """Make sure that :meth:`encode` gets the maps that it takes.
-
-        Args:
-            features (Sequence[Tensor]): As for :meth:`encode`.
-
-        Raises:
-            ValueError: If number or channels of the maps are others.
-        """
+        """Raise a ValueError if :meth:`encode` takes other maps than these."""
         found = [level.shape[1] for level in features]
         if found != self.in_channels:
             raise ValueError(
@@ -114,12 +111,8 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
                 'size needs a model.neck, such as mmseg.Feature2Pyramid.')
 
     def require_mask_losses(self) -> None:
-        """Make sure that :meth:`mask_losses` can be called.
-
-        Raises:
-            ValueError: If the head was built without matching of masks, or
-                weighs another number of classes than it has.
-        """
+        """Raise a ValueError if the head was built without matching of masks,
+        or weighs another number of classes than it has."""
         if not self.head.train_cfg:
             raise ValueError(
                 'model.prototypes are learned by the head\'s own losses, '
@@ -136,16 +129,11 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
     def mask_losses(self, class_scores: List[Tensor],
                     mask_logits: List[Tensor],
                     instances: List[InstanceData]) -> Dict[str, Tensor]:
-        """Take the head's own losses, as in training with labels.
+        """Take the head's own losses on what :meth:`decode` gives, in float32.
 
-        In float32. A head that compares masks at points draws them from
+        Each image has an instance with ``labels`` and ``masks``, int64 (M, )
+        and (M, h, w). A head that compares masks at points draws them from
         torch's global generator.
-
-        Args:
-            class_scores (list[Tensor]): Of :meth:`decode`.
-            mask_logits (list[Tensor]): Of :meth:`decode`.
-            instances (list[:obj:`InstanceData`]): One for each image, with
-                ``labels`` and ``masks``, int64 (M, ) and (M, h, w).
 
         Returns:
             dict[str, Tensor]: ``cls``, ``mask`` and ``dice``, scalars, each
@@ -171,3 +159,29 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
             kind = name.rpartition('loss_')[2]
             totals[kind] = totals.get(kind, 0) + value.sum()
         return totals
+
+
+def find_adapter(head: nn.Module) -> Type[MaskClassifierAdapter]:
+    """Find the adapter of a head's family.
+
+    An adapter does what ``forward`` of its ``head_class`` does, so it fits the
+    heads that inherit that method, and no others; of several that fit, the one
+    registered last is taken.
+
+    Raises:
+        TypeError: If none fits.
+    """
+    fitting = [
+        adapter for adapter in ADAPTERS.module_dict.values()
+        if isinstance(head, adapter.head_class)
+        and type(head).forward is adapter.head_class.forward
+    ]
+    if not fitting:
+        known = ', '.join(adapter.head_class.__name__
+                          for adapter in ADAPTERS.module_dict.values())
+        raise TypeError(
+            f'model.panoptic_head is a {type(head).__name__}, for which '
+            f'there is no adapter (there is for {known}): write one with the '
+            'verbs encode and decode, as '
+            'docs/new_architecture.md shows.')
+    return fitting[-1]

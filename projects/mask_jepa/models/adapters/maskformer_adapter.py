@@ -4,8 +4,7 @@ import torch
 from mmdet.models.dense_heads import MaskFormerHead
 from torch import Tensor
 
-from .find_adapter import ADAPTERS
-from .mask_classifier_adapter import MaskClassifierAdapter
+from .mask_classifier_adapter import ADAPTERS, MaskClassifierAdapter
 
 # All that the head wants to know of images without padding.
 NO_PADDING = dict(img_shape=(1, 1), batch_input_shape=(1, 1))
