@@ -48,6 +48,7 @@ NETWORK = {
 }
 OPTIONS = {
     **NETWORK,
+    'model.prototypes.stock_losses': True,
     'train_cfg.max_iters': 8,
     'default_hooks.checkpoint.interval': 8,
     'load_from': str(PATH)
