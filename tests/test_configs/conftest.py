@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_trees import write_trees
+from data_trees import write_ade20k_panoptic, write_coco_panoptic, write_trees
 from mmengine.config import ConfigDict
 from mmengine.runner import Runner
-from panoptic_trees import write_ade20k_panoptic, write_coco_panoptic
 
 
 @pytest.fixture(scope='session')

@@ -53,16 +53,15 @@ def build(root):
 
 @pytest.fixture
 def run_apart(tmp_path):
-    """Run a script with the other frameworks, and without the mm libraries.
-
-    It gets what ``torch.save`` wrote, and writes what is returned.
+    """Call a function of other_frameworks.py with the other frameworks, and
+    without the mm libraries.
     """
 
-    def run(script, content):
+    def run(function, content):
         torch.save(content, tmp_path / 'in.pt')
         result = subprocess.run(
-            [sys.executable, Path(__file__).with_name(script),
-             tmp_path / 'in.pt', tmp_path / 'out.pt'],
+            [sys.executable, Path(__file__).with_name('other_frameworks.py'),
+             function, tmp_path / 'in.pt', tmp_path / 'out.pt'],
             env={**os.environ, 'PYTHONPATH': str(PACKAGES),
                  'HF_HUB_OFFLINE': '1'},
             capture_output=True, text=True)

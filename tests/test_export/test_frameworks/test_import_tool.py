@@ -98,7 +98,7 @@ def test_what_transformers_saved_comes_back(build, run, run_apart, root,
     config, _, weights = build('mask_jepa_swin-t_coco')
     write_huggingface(weights, config, str(tmp_path / 'ours'))
     theirs = str(tmp_path / 'theirs')
-    names = run_apart('save_huggingface.py',
+    names = run_apart('save_huggingface',
                       dict(folder=str(tmp_path / 'ours'), out=theirs))
     assert not [name for name in names if 'relative_position_index' in name]
     out = tmp_path / 'init.pth'

@@ -1,0 +1,150 @@
+"""What is installed: versions, and what mim finds in the wheel."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+# OpenMMLab's package manager finds and runs what the wheel holds.
+
+
+PRETRAINING = 'mask_jepa_r18_tiny.py'
+FINETUNING = 'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py'
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory, root):
+    """The package as pip lays it out, from the source distribution."""
+    source = tmp_path_factory.mktemp('source') / 'clone'
+    # A build writes into the folder that it builds.
+    shutil.copytree(
+        root, source, ignore=shutil.ignore_patterns('.*', 'work_dirs', 'data'))
+    subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist'],
+                   check=True,
+                   cwd=source)
+    distribution, = source.glob('dist/*.tar.gz')
+    site = tmp_path_factory.mktemp('site')
+    subprocess.run([
+        sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
+        '--no-build-isolation', '--disable-pip-version-check', '--target',
+        site, distribution
+    ],
+                   check=True)
+    return site
+
+
+@pytest.fixture(scope='module')
+def mim(installed, tmp_path_factory):
+    """Run mim far from the clone; return its output."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+
+    def run(*arguments):
+        result = subprocess.run(
+            [sys.executable, '-m', 'mim', *map(str, arguments)],
+            cwd=folder,
+            env={
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': str(installed),
+                'MASK_JEPA_DATA': str(folder / 'scenes'),
+                # Of stock mmseg's own checkpoints, which are not plain.
+                'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1'
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True)
+        assert not result.returncode, result.stdout[-4000:]
+        return result.stdout
+
+    run.folder = folder
+    return run
+
+
+def test_search_finds_every_config_where_it_lies(mim, installed, root):
+    mim('search', 'mask-jepa', '--json', 'found.json')
+    columns = json.loads((mim.folder / 'found.json').read_text())
+    configs = columns['config']
+    assert set(configs) == {
+        path.stem
+        for pattern in ('*.py', 'finetune/*/*.py')
+        for path in (root / 'configs').glob(pattern)
+    }
+    for name, config in configs.items():
+        assert Path(config).stem == name
+        in_the_wheel = installed / 'projects/.mim' / config
+        assert in_the_wheel.read_text() == (root / config).read_text()
+
+
+def test_search_selects_by_size(mim):
+    mim('search', 'mask-jepa', '--dataset', 'camvid,coco', '--condition',
+        'batch_size<=8', '--field', 'parameters', '--json', 'small.json')
+    parameters, = json.loads((mim.folder / 'small.json').read_text()).values()
+    assert set(parameters) == {'mask_jepa_r18_tiny'}
+    assert 1 < parameters['mask_jepa_r18_tiny'] < 10
+
+
+@pytest.mark.slow
+def test_pretrains_hands_over_and_finetunes(mim, installed, root):
+    subprocess.run([
+        sys.executable, root / 'tools/misc/generate_scenes.py',
+        mim.folder / 'scenes', '--num-train', '4', '--num-val', '2'
+    ],
+                   check=True)
+    short = [
+        '--gpus', 0, '--cfg-options', 'train_cfg.max_iters=1',
+        'default_hooks.checkpoint.interval=1'
+    ]
+    mim('train', 'mask-jepa', PRETRAINING, '--work-dir', 'pretrained', *short,
+        'train_dataloader.batch_size=2', 'val_dataloader=None',
+        'val_evaluator=None', 'val_cfg=None',
+        'default_hooks.checkpoint.save_best=None')
+    output = mim('test', 'mask-jepa', PRETRAINING, '--checkpoint',
+                 'pretrained/iter_1.pth', '--gpus', 0)
+    assert 'pretrain/prediction_error' in output
+
+    config = next(installed.rglob(FINETUNING))
+    mim('train', 'mmsegmentation', config, '--work-dir', 'finetuned', *short,
+        'model.init_cfg.checkpoint=pretrained/mask_jepa_mmseg.pth')
+    output = mim('test', 'mmsegmentation', config, '--checkpoint',
+                 'finetuned/iter_1.pth', '--gpus', 0)
+    assert 'mIoU' in output
+
+
+# Versions that the set-up installs.
+
+
+def read(path):
+    lines = [line.partition('#')[0] for line in path.read_text().splitlines()]
+    return [Requirement(line) for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12'])
+def test_set_up_installs_supported_versions(root, python):
+    environment = dict(
+        default_environment(),
+        python_version=python,
+        python_full_version=f'{python}.1')
+    pins = {
+        pin.name: str(pin.specifier).removeprefix('==')
+        for pin in read(root / 'requirements' / 'lock.txt')
+        if not pin.marker or pin.marker.evaluate(environment)
+    }
+    # torch is the user's choice.
+    script = (root / 'tools' / 'setup_env.sh').read_text()
+    ranges = {range.name: range.specifier
+              for range in read(root / 'requirements.txt')}
+    torches = re.findall(r'^NEWEST_TORCH=(.*)|^ +([\d.]+)\) TORCHV', script,
+                         re.MULTILINE)
+    for version in torches:
+        assert ''.join(version) in ranges['torch']
+    versions = re.findall(r'TORCHVISION=([\d.]+)', script)
+    assert len(versions) == 2
+    assert all(version in ranges['torchvision'] for version in versions)
+    for name in ranges.keys() - {'torch', 'torchvision'}:
+        assert pins[name] in ranges[name], name
