@@ -14,7 +14,7 @@ def resolve_config(cfg: Config) -> None:
     goes, which mmengine's Runner does with its own hooks alone; the images for
     tests are cropped as those for training.
     """
-    for name, hook in list(cfg.default_hooks.items()):
+    for name, hook in list(cfg.get('default_hooks', {}).items()):
         if hook is None and name not in RUNNER_HOOKS:
             cfg.default_hooks.pop(name)
     test_dataloader = cfg.get('test_dataloader')
@@ -34,7 +34,6 @@ def cropped_as_training(dataset: dict, cfg: Config) -> dict:
 
 def find_crop_size(dataset: dict) -> Optional[int]:
     """Find the crop of a dataset, or of one within (ConcatDataset, say)."""
-    parts = [dataset.get('dataset') or {}, *dataset.get('datasets', [])]
-    sizes = [dataset.get('crop_size')
-             ] + [find_crop_size(part) for part in parts if part]
-    return next(filter(None, sizes), None)
+    parts = [dataset.get('dataset'), *dataset.get('datasets', [])]
+    sizes = map(find_crop_size, filter(None, parts))
+    return dataset.get('crop_size') or next(filter(None, sizes), None)
