@@ -8,5 +8,7 @@ _base_ = './mask_jepa_r50_ade20k.py'
 stock = Config.fromstring(
     "_base_ = 'mmseg::maskformer/maskformer_r50-d32_8xb2-160k_ade20k-512x512"
     ".py'", '.py').model
-model = dict(panoptic_head=dict(stock.decode_head, _delete_=True))
+model = dict(
+    panoptic_head=dict(
+        stock.decode_head, _delete_=True, type='mmseg.MaskFormerHead'))
 del Config, stock

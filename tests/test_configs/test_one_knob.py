@@ -83,15 +83,19 @@ def test_initial_weights_are_one_line(path):
     scratch.merge_from_dict({'model.init_cfg': None})
     backbone = parse_finetuning(path)[1]
     imagenet = load(CONFIGS / f'mask_jepa_{backbone}_coco.py').model.backbone
+    # A backbone of mmpretrain has an initialisation of its own, unless told.
+    if backbone != 'convnext-t':
+        assert scratch.model.backbone.init_cfg is None
+        in1k.merge_from_dict({'model.backbone.init_cfg._delete_': True})
     in1k.merge_from_dict({
         'model.init_cfg': None,
-        'model.backbone.init_cfg._delete_': True,
         **{f'model.backbone.init_cfg.{key}': value
            for key, value in imagenet.init_cfg.items()}})
     assert scratch.model.init_cfg is None
-    assert scratch.model.backbone.init_cfg is None
+    assert not scratch.model.backbone.get('init_cfg')
     assert plain(in1k.model.backbone.init_cfg) == plain(imagenet.init_cfg)
     for other in (scratch, in1k):
         other.model.init_cfg = config.model.init_cfg
-        other.model.backbone.init_cfg = None
+        other.model.backbone.pop('init_cfg', None)
+        config.model.backbone.pop('init_cfg', None)
         assert plain(other) == plain(config)

@@ -65,6 +65,7 @@ def train_cfg(**options):
     (dict(max_passes=0.2), 1),  # 1.6 images
     (dict(max_passes=3, max_images=10), 5),
     (dict(max_passes=1, max_images=1000), 4),
+    (dict(max_passes=3, max_iters=7), 7),
 ])
 def test_length_follows_from_the_images(make_runner, options, iterations):
     runner = make_runner(train_cfg(**options))

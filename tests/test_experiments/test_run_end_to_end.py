@@ -23,6 +23,8 @@ FROZEN = ('backbone', 'pixel_decoder', 'transformer_decoder', 'cls_embed')
 FINETUNE_OPTIONS = {
     'train_cfg.max_iters': 2,
     'train_cfg.val_interval': 1,
+    # Two steps of a long schedule.
+    'param_scheduler.0.end': 160,
     'val_dataloader.dataset.indices': 3,
     'test_dataloader.dataset.indices': 3,
     'default_hooks.checkpoint.interval': 2,

@@ -310,7 +310,9 @@ def test_stock_model_computes_the_same_features(pretrained, library,
     with torch.no_grad():
         expected, _ = jepa.encode(image)
         actual, _ = head.pixel_decoder(model.backbone(image))
-    assert torch.equal(expected, actual)
+    # Deformable attention is computed in another order.
+    torch.testing.assert_close(expected, actual, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 0.1
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])

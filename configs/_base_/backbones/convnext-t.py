@@ -5,15 +5,19 @@ after the last stage's mean: the maps are what is wanted.
 """
 depths = [3, 3, 9, 3]
 no_decay = dict(lr_mult=0.1, decay_mult=0.0)
+backbone = dict(
+    _delete_=True,
+    type='mmpretrain.ConvNeXt',
+    arch='tiny',
+    out_indices=[0, 1, 2, 3],
+    drop_path_rate=0.3,
+    gap_before_final_norm=False)
 convnext_t = dict(
+    # For fine-tuning: with init_cfg=None it would not even be initialised.
+    backbone=backbone,
     model=dict(
         backbone=dict(
-            _delete_=True,
-            type='mmpretrain.ConvNeXt',
-            arch='tiny',
-            out_indices=[0, 1, 2, 3],
-            drop_path_rate=0.3,
-            gap_before_final_norm=False,
+            backbone,
             init_cfg=dict(
                 type='Pretrained',
                 checkpoint='https://download.openmmlab.com/mmclassification/'
@@ -37,3 +41,4 @@ convnext_t = dict(
                     for name in ('norm', 'gamma')
                 }
             })))
+del backbone

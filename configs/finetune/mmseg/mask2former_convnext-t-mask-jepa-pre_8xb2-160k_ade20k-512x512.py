@@ -6,6 +6,6 @@ _base_ = [
 model = dict(
     init_cfg=dict(
         checkpoint='work_dirs/mask_jepa_convnext-t_coco/mask_jepa_mmseg.pth'),
-    backbone=dict(_base_.convnext_t.model.backbone, init_cfg=None),
+    backbone=_base_.convnext_t.backbone,
     decode_head=_base_.convnext_t.model.panoptic_head)
 optim_wrapper = _base_.convnext_t.optim_wrapper

@@ -19,6 +19,8 @@ class PassBasedTrainLoop(IterBasedTrainLoop):
         max_passes (int | float): How often each image is seen, above 0.
         max_images (int, optional): How many images are seen at most, so that
             a large data set is passed less often; None: no bound.
+        max_iters (int, optional): Iterations in place of both; None: as many
+            as they take.
 
     Raises:
         ValueError: If a number is not positive.
@@ -29,12 +31,16 @@ class PassBasedTrainLoop(IterBasedTrainLoop):
                  dataloader: Union[DataLoader, Dict],
                  max_passes: float,
                  max_images: Optional[int] = None,
+                 max_iters: Optional[int] = None,
                  **kwargs) -> None:
         if not max_passes > 0 or (max_images is not None and max_images < 1):
             raise ValueError(
                 'train_cfg.max_passes and max_images must be positive, but '
                 f'are {max_passes} and {max_images}.')
-        super().__init__(runner, dataloader, max_iters=1, **kwargs)
+        super().__init__(
+            runner, dataloader, max_iters=max_iters or 1, **kwargs)
+        if max_iters is not None:
+            return
         images = max_passes * len(self.dataloader.dataset)
         batch = self.dataloader.batch_sampler.batch_size * get_world_size()
         self._max_iters = math.ceil(min(images, max_images or images) / batch)

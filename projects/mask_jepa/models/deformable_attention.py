@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import MultiScaleDeformableAttention
 from mmcv.ops import get_compiling_cuda_version
-from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+from mmcv.ops.multi_scale_deform_attn import (
+    MultiScaleDeformableAttnFunction, multi_scale_deformable_attn_pytorch)
 from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -110,6 +111,9 @@ def deformable_attention(value: Tensor,
                                                levels.starts, locations,
                                                weights)
     value = value.to(locations)
+    if torch.jit.is_tracing():  # to count its operations, for example
+        return multi_scale_deformable_attn_pytorch(value, levels.shapes,
+                                                   locations, weights)
     if operator == 'torch':
         return _DeformableAttentionFunction.apply(value, levels, locations,
                                                   weights)
