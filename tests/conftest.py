@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,9 @@ def make_runner(tiny_config, image_folder, tmp_path):
     def make(options=None, work_dir='work', hooks=()):
         stop_workers()
         forget_globals()
+        # mmengine names the folder of a run by the second.
+        while (tmp_path / work_dir / time.strftime('%Y%m%d_%H%M%S')).exists():
+            time.sleep(0.1)
         config = tiny_config({
             'work_dir': str(tmp_path / work_dir),
             'train_dataloader.dataset.data_root': str(image_folder),
