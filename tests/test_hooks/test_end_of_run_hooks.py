@@ -31,8 +31,8 @@ def test_run_and_its_resume_say_what_they_do(make_runner, image_folder):
     runner.train()
     assert said(runner, 'Images', 'Length') == [
         f'Images: 8, from {image_folder}.',
-        'Length: 6 iterations; 4 images a step of the optimiser (2 x 1 '
-        'process(es) x 2 iteration(s)); 1.5 passes over the images.'
+        'Length: 1.5 passes over 8 images, 6 iterations; 4 images a step of '
+        'the optimiser (2 x 1 process(es) x 2 iteration(s)).'
     ]
     line, = said(runner, 'Output')
     assert runner.work_dir in line and runner.timestamp in line
@@ -46,7 +46,7 @@ def test_run_and_its_resume_say_what_they_do(make_runner, image_folder):
     }, 'resumed')
     resumed.train()
     line, = said(resumed, 'Length')
-    assert line.startswith('Length: 6 iterations, from iteration 4 on; ')
+    assert ' 6 iterations, from iteration 4 on; ' in line
     # Of the time since the start; nothing is left.
     line, = said(resumed, 'At ')
     assert line.endswith('0:00:00 are left.')

@@ -78,12 +78,14 @@ def length(runner: Runner) -> str:
     on_each = loader.batch_sampler.batch_size
     processes = get_world_size()
     accumulated = runner.optim_wrapper._accumulative_counts
-    passes = runner.max_iters * on_each * processes / len(loader.dataset)
+    count = len(loader.dataset)
+    passes = runner.max_iters * on_each * processes / count
     begin = f', from iteration {runner.iter:,} on' if runner.iter else ''
-    return (f'Length: {runner.max_iters:,} iterations{begin}; '
+    return (f'Length: {passes:.3g} passes over {count:,} images, '
+            f'{runner.max_iters:,} iterations{begin}; '
             f'{on_each * processes * accumulated} images a step of the '
             f'optimiser ({on_each} x {processes} process(es) x {accumulated} '
-            f'iteration(s)); {passes:.3g} passes over the images.')
+            'iteration(s)).')
 
 
 def output(runner: Runner) -> str:
