@@ -1,8 +1,12 @@
 """The configs of the repository, and what their names say."""
+import copy
+import functools
 import re
 from pathlib import Path
 
 from mmengine.config import Config
+
+from projects.mask_jepa.utils import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
@@ -66,14 +70,19 @@ def name(path):
 
 
 def load(path):
-    return Config.fromfile(str(path))
+    return copy.deepcopy(read(path))
 
 
 def load_stock(library, backbone, task):
     """The stock config of the same name; None if there is none."""
     stem = STOCK.get((library, backbone, task))
-    return stem and Config.fromstring(
-        f"_base_ = '{library}::mask2former/{stem}.py'", file_format='.py')
+    return stem and copy.deepcopy(read(f'{library}::mask2former/{stem}.py'))
+
+
+@functools.lru_cache(maxsize=None)
+def read(name):
+    """Read a config once for all tests of a process."""
+    return load_config(str(name))
 
 
 def parse_finetuning(path):
