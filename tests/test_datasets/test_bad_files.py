@@ -110,6 +110,7 @@ def test_too_many_end_the_run_from_a_worker_as_well(spoilt_folder, log):
         list(loader)
 
 
+@pytest.mark.slow
 def test_good_folder_is_silent(image_folder, log):
     dataset = UnlabeledImageDataset(
         str(image_folder), [dict(type='LoadUnlabeledImage')])

@@ -220,6 +220,7 @@ def test_begin_delays_the_rules(make_runner, collapse_from, begin, first):
                            for iteration in range(1, 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('patience, warned', [(3, 'resumed'), (2, 'first')])
 def test_resumed_run_takes_up_what_was_found(make_runner, collapse_from,
                                              patience, warned):

@@ -271,6 +271,7 @@ def losses_of(images):
                        torch.Generator())
 
 
+@pytest.mark.slow
 def test_two_ranks_weigh_each_mask_as_one_does(tmp_path):
     """As in mmdet, on average over the ranks; a class is weighed by rank."""
     multiprocessing.spawn(work, (str(tmp_path), ), nprocs=2)

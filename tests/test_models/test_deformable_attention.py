@@ -165,6 +165,7 @@ torch.testing.assert_close(half, plain, rtol=0.02, atol=0.05)
 """
 
 
+@pytest.mark.slow
 def test_triton_kernels_equal_torch(root):
     pytest.importorskip('triton')
     # triton decides at import whether it interprets its kernels.

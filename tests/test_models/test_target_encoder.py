@@ -224,6 +224,7 @@ def work(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_move_as_one(tmp_path):
     multiprocessing.spawn(work, (str(tmp_path), ), nprocs=2)
     together = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
