@@ -12,5 +12,6 @@ def device():
     if torch.cuda.is_available():
         return torch.device('cuda', 0)
     if not os.environ.get('MASK_JEPA_GPU_TESTS_ON_CPU'):
+        # What only a card can show; tools/gpu_check.sh sets the variable.
         pytest.skip('there is no GPU')
     return torch.device('cpu')

@@ -44,6 +44,7 @@ def __getattr__(name):
         raise AttributeError(name)
 
     def missing(*args, **kwargs):
+        # No step uses them; mmdet imports all at its start.
         raise NotImplementedError(f'mmcv was packed without its op {name}.')
 
     return missing

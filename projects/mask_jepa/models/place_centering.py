@@ -43,8 +43,8 @@ class PlaceCentering(BaseModule):
         super().__init__()
         require_share('model.centering.momentum', momentum, below_one=True)
         self.momentum = momentum
-        self.register_buffer('mean', torch.zeros(channels, size or 0, size
-                                                 or 0))
+        side = size or 0
+        self.register_buffer('mean', torch.zeros(channels, side, side))
         self.register_buffer('steps', torch.tensor(0, dtype=torch.int64))
 
     @torch.no_grad()
