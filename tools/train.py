@@ -86,9 +86,8 @@ def use_mixed_precision(cfg: Config) -> None:
 def use_gpu(cfg: Config) -> None:
     """Choose what only makes a GPU faster, and nothing on a CPU.
 
-    TF32 for the matrix products that stay in float32, the fastest algorithm
-    of each convolution (crops are of one size), and an optimiser's step in
-    few kernels.
+    TF32 for the matrix products that stay in float32, and the fastest
+    algorithm of each convolution (crops are of one size).
 
     Args:
         cfg (Config): The config of the run; changed in place.
@@ -97,8 +96,6 @@ def use_gpu(cfg: Config) -> None:
         return
     torch.set_float32_matmul_precision('high')
     cfg.env_cfg.cudnn_benchmark = True
-    if cfg.optim_wrapper.optimizer.type in ('Adam', 'AdamW', 'SGD'):
-        cfg.optim_wrapper.optimizer.setdefault('fused', True)
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ val_cfg = None
 # AdamW with the stock multipliers (backbone x0.1, no decay for embeddings).
 optim_wrapper = dict(
     constructor='GroupedOptimWrapperConstructor',
-    optimizer=dict(lr=2e-4, weight_decay=0.05),  # ours
+    optimizer=dict(lr=2e-4, weight_decay=0.05, fused=True),  # ours
     clip_grad=dict(
         _delete_=True, max_norm=1.0, norm_type=2, error_if_nonfinite=True))
 # The cosine ends where the training does: with train_cfg.max_iters.

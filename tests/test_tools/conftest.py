@@ -1,11 +1,11 @@
 """Run tools as users do: as commands."""
 import os
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from warm_python import run_script
 
 
 @pytest.fixture
@@ -29,13 +29,9 @@ def command(root, tmp_path):
 
 
 @pytest.fixture
-def python(command):
-    """Run a Python script of the repository."""
-
-    def run(script, *arguments, **keywords):
-        return command(sys.executable, script, *arguments, **keywords)
-
-    return run
+def python():
+    """Run a Python script of the repository; return its output."""
+    return run_script
 
 
 @pytest.fixture
@@ -50,24 +46,16 @@ def stock_tool():
 
 
 @pytest.fixture(scope='session')
-def watched(tmp_path_factory, root):
+def watched(tmp_path_factory):
     """Three iterations of the tiny config, watched in every way."""
     folder = tmp_path_factory.mktemp('watched')
-    environment = dict(
-        os.environ, MASK_JEPA_DATA=str(folder / 'scenes'), OMP_NUM_THREADS='1')
-    subprocess.run([
-        sys.executable, root / 'tools/misc/generate_scenes.py',
-        folder / 'scenes', '--num-train', '7', '--num-val', '4'
-    ],
-                   check=True)
-    subprocess.run([
-        sys.executable, 'tools/train.py',
-        'configs/mask_jepa_r18_tiny.py', '--work-dir', folder / 'run',
-        '--cfg-options', 'train_cfg.max_iters=3', 'train_cfg.val_interval=3',
-        'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=3',
-        'default_hooks.logger.interval=1'
-    ],
-                   check=True,
-                   cwd=root,
-                   env=environment)
+    run_script('tools/misc/generate_scenes.py', folder / 'scenes',
+               '--num-train', 7, '--num-val', 4)
+    run_script(
+        'tools/train.py', 'configs/mask_jepa_r18_tiny.py', '--work-dir',
+        folder / 'run', '--cfg-options', 'train_cfg.max_iters=3',
+        'train_cfg.val_interval=3', 'train_dataloader.batch_size=2',
+        'default_hooks.checkpoint.interval=3',
+        'default_hooks.logger.interval=1',
+        MASK_JEPA_DATA=str(folder / 'scenes'))
     return folder

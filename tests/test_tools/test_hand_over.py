@@ -1,7 +1,5 @@
 """From a pretraining checkpoint into the stock libraries."""
-import os
 import runpy
-import subprocess
 import sys
 from glob import glob
 
@@ -11,6 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import MODELS as ALL_MODELS
 from mmengine.registry import init_default_scope
+from warm_python import run_script
 
 from projects.mask_jepa.export import export_weights
 
@@ -18,35 +17,26 @@ PARTS = ['backbone', 'pixel_decoder', 'transformer_decoder']
 
 
 @pytest.fixture(scope='session')
-def scenes(tmp_path_factory, root):
+def scenes(tmp_path_factory):
     """Labelled scenes, laid out as the real data are."""
     folder = tmp_path_factory.mktemp('scenes')
-    subprocess.run([
-        sys.executable, root / 'tools/misc/generate_scenes.py', folder,
-        '--num-train', '4', '--num-val', '2'
-    ],
-                   check=True)
+    run_script('tools/misc/generate_scenes.py', folder, '--num-train', 4,
+               '--num-val', 2)
     return folder
 
 
 @pytest.fixture(scope='session')
-def pretrained(tmp_path_factory, root, scenes):
+def pretrained(tmp_path_factory, scenes):
     """Three iterations of the tiny config, with a checkpoint each."""
     folder = tmp_path_factory.mktemp('pretrained')
-    subprocess.run([
-        sys.executable, 'tools/train.py', 'configs/mask_jepa_r18_tiny.py',
-        '--work-dir', folder, '--cfg-options', 'train_cfg.max_iters=3',
+    run_script(
+        'tools/train.py', 'configs/mask_jepa_r18_tiny.py', '--work-dir',
+        folder, '--cfg-options', 'train_cfg.max_iters=3',
         'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=1',
         'default_hooks.checkpoint.max_keep_ckpts=3',
         # A warming-up learning rate would not move float32 weights near 1.
-        'param_scheduler.0.start_factor=1.0'
-    ],
-                   check=True,
-                   cwd=root,
-                   env={
-                       **os.environ, 'MASK_JEPA_DATA': str(scenes),
-                       'OMP_NUM_THREADS': '1'
-                   })
+        'param_scheduler.0.start_factor=1.0',
+        MASK_JEPA_DATA=str(scenes))
     return folder
 
 
@@ -316,7 +306,7 @@ def test_stock_model_computes_the_same_features(pretrained, library,
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
-def test_stock_tools_fine_tune_and_test(python, stock_tool, pretrained,
+def test_stock_tools_fine_tune_and_test(command, stock_tool, pretrained,
                                         library, scenes, tmp_path):
     config = finetune_config(library)
     exported = pretrained / f'mask_jepa_{library}.pth'
@@ -327,7 +317,8 @@ def test_stock_tools_fine_tune_and_test(python, stock_tool, pretrained,
         'train_cfg.val_interval=10', 'default_hooks.checkpoint.interval=2',
         'train_dataloader.batch_size=2'
     ]
-    output = python(
+    output = command(
+        sys.executable,
         stock_tool(library, 'train.py'),
         config,
         *options,
@@ -340,7 +331,8 @@ def test_stock_tools_fine_tune_and_test(python, stock_tool, pretrained,
     assert 'unexpected key' not in output
     assert 'size mismatch' not in output
 
-    output = python(
+    output = command(
+        sys.executable,
         stock_tool(library, 'test.py'),
         config,
         work_dir / 'iter_2.pth',

@@ -115,8 +115,8 @@ def test_wrong_arguments_get_one_sentence(python, options, sentence, tmp_path):
         'tools/train.py', *options, '--work-dir', tmp_path, fails=True)
 
 
-def test_two_gloo_processes_hold_the_same_weights(command, config_file,
-                                                  tmp_path):
+def test_two_gloo_processes_hold_the_same_weights(command, python,
+                                                  config_file, tmp_path):
     work_dir = tmp_path / 'work'
     output = command(
         'bash',
@@ -130,8 +130,7 @@ def test_two_gloo_processes_hold_the_same_weights(command, config_file,
     assert 'All 2 ranks hold the same' in output
     # Each rank saw other images, noise and queries than a single process.
     python_dir = tmp_path / 'single'
-    command(sys.executable, 'tools/train.py', config_file, '--work-dir',
-            python_dir)
+    python('tools/train.py', config_file, '--work-dir', python_dir)
     key = 'mask_tokens.tokens.0'
     assert not torch.equal(
         load(work_dir / 'iter_4.pth')['state_dict'][key],
