@@ -30,7 +30,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
-from train import use_gpu, use_mixed_precision
+from train import use_gpu
 
 from projects.mask_jepa.models.deformable_attention import (
     Levels, deformable_attention, resolve_operator)
@@ -178,8 +178,6 @@ class Steps:
 
     def __init__(self, cfg: Config, batch: dict) -> None:
         use_gpu(cfg)
-        if ON_GPU:
-            use_mixed_precision(cfg)
         self.model = MODELS.build(cfg.model).to(DEVICE).train()
         self.model.target_moves = True
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
@@ -359,7 +357,7 @@ def pretraining(write: Callable) -> None:
     """Short pretrainings by tools/train.py, one of them in a process group."""
     data = os.environ.get('MASK_JEPA_DATA', '../shared/data')
     options = [
-        *(['--amp'] if ON_GPU else []), '--cfg-options',
+        '--cfg-options',
         f'train_dataloader.dataset.data_root={data}/nuclei/train',
         'val_dataloader=None', 'val_cfg=None', 'val_evaluator=None',
         'model.backbone.init_cfg=None', 'param_scheduler.0.end=4',

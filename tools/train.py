@@ -3,6 +3,7 @@ import argparse
 import os
 import os.path as osp
 import sys
+from typing import Optional
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -28,9 +29,9 @@ def parse_args() -> argparse.Namespace:
         'work_dirs/<name of the config>')
     parser.add_argument(
         '--amp',
-        action='store_true',
-        help='automatic mixed precision, '
-        'bfloat16 where the GPU has it')
+        action=argparse.BooleanOptionalAction,
+        help='automatic mixed precision; by default on a GPU that has '
+        'bfloat16, in which --no-amp trains in float32')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -65,37 +66,62 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def use_mixed_precision(cfg: Config) -> None:
-    """Let the optimiser of a config work with automatic mixed precision."""
-    if not torch.cuda.is_available():
-        raise SystemExit('--amp needs a GPU, and torch sees none: leave it '
-                         'out.')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    # Emulated, as on GPUs before Ampere, it would only be slow.
-    if torch.cuda.is_bf16_supported(including_emulation=False):
-        cfg.optim_wrapper.dtype = 'bfloat16'
-        # Its range is that of float32: a loss scale would grow until it
-        # overflows.
-        cfg.optim_wrapper.loss_scale = dict(enabled=False)
-    else:
-        # While float16 looks for its loss scale, gradients may overflow; the
-        # scaler skips those steps.
-        cfg.optim_wrapper.clip_grad.error_if_nonfinite = False
-
-
-def use_gpu(cfg: Config) -> None:
+def use_gpu(cfg: Config, amp: Optional[bool] = None) -> None:
     """Choose what only makes a GPU faster, and nothing on a CPU.
 
-    TF32 for the matrix products that stay in float32, and the fastest
-    algorithm of each convolution (crops are of one size).
+    Mixed precision, TF32 for the matrix products that stay in float32, the
+    fastest algorithm of each convolution (crops are of one size) in the
+    memory layout of tensor cores, and batch statistics, if any, over all
+    processes. What the config sets itself stays.
 
     Args:
         cfg (Config): The config of the run; changed in place.
+        amp (bool, optional): Mixed precision; None: where the GPU has
+            bfloat16. Defaults to None.
+
+    Raises:
+        SystemExit: If mixed precision is asked for without a GPU.
     """
     if not torch.cuda.is_available():
+        if amp:
+            raise SystemExit('--amp needs a GPU, and torch sees none: leave '
+                             'it out.')
         return
+    use_mixed_precision(cfg, amp)
     torch.set_float32_matmul_precision('high')
     cfg.env_cfg.cudnn_benchmark = True
+    if cfg.model.type.split('.')[-1] == 'MaskJEPA':
+        cfg.model.setdefault('channels_last', True)
+    if cfg.get('sync_bn') is None:
+        cfg.sync_bn = 'torch'  # of several processes; one has none
+
+
+def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
+    """Let the optimiser of a config work with mixed precision, or not.
+
+    An optim_wrapper other than MMEngine's plain one stays as it is, unless
+    ``amp`` is False.
+    """
+    wrapper = cfg.optim_wrapper
+    if amp is False and wrapper.type == 'AmpOptimWrapper':
+        wrapper.type = 'OptimWrapper'
+        for key in ('dtype', 'loss_scale', 'use_fsdp'):
+            wrapper.pop(key, None)
+    # Emulated, as on GPUs before Ampere, it would only be slow.
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    amp = has_bfloat16 if amp is None else amp
+    if not amp or wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
+        return
+    wrapper.type = 'AmpOptimWrapper'
+    if has_bfloat16:
+        wrapper.dtype = 'bfloat16'
+        # Its range is that of float32: a loss scale would grow until it
+        # overflows.
+        wrapper.loss_scale = dict(enabled=False)
+    elif wrapper.get('clip_grad'):
+        # While float16 looks for its loss scale, gradients may overflow; the
+        # scaler skips those steps.
+        wrapper.clip_grad.error_if_nonfinite = False
 
 
 def main() -> None:
@@ -111,9 +137,7 @@ def main() -> None:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
-    use_gpu(cfg)
-    if args.amp:
-        use_mixed_precision(cfg)
+    use_gpu(cfg, args.amp)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     cfg.resume = args.resume is not None

@@ -1,12 +1,15 @@
 """Hooks that leave something when training ends."""
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import AmpOptimWrapper
 
 from projects.mask_jepa.export import export_weights
 from projects.mask_jepa.hooks import ExportHook, RunSummaryHook
-from projects.mask_jepa.hooks.run_summary_hook import duration, network
+from projects.mask_jepa.hooks.run_summary_hook import (duration, network,
+                                                     precision)
 
 # RunSummaryHook.
 
@@ -36,7 +39,8 @@ def test_run_and_its_resume_say_what_they_do(make_runner, image_folder):
     ]
     line, = said(runner, 'Output')
     assert runner.work_dir in line and runner.timestamp in line
-    assert len(said(runner, 'MaskJEPA trains ResNet and Mask2Former')) == 1
+    assert len(said(runner, 'MaskJEPA trains ResNet and Mask2FormerHead '
+                    'in float32: ')) == 1
     line, = said(runner, 'At ')
     assert ' s an iteration, all 6 take about 0:0' in line
 
@@ -75,6 +79,15 @@ def test_parameters_are_counted_by_part(make_runner):
     assert f': {total:.3g} M parameters (backbone {backbone / 1e6:.3g} M, ' \
         in text
     assert 'pixel decoder 0.' in text and 'pretraining parts 0.' in text
+
+
+@pytest.mark.parametrize('dtype, name', [
+    (torch.bfloat16, 'bfloat16'), (None, 'float16')])
+def test_mixed_precision_is_named(dtype, name):
+    wrapper = AmpOptimWrapper.__new__(AmpOptimWrapper)  # needs a GPU
+    wrapper.cast_dtype = dtype
+    assert precision(SimpleNamespace(optim_wrapper=wrapper)) == (
+        f'mixed precision, {name} (off: --no-amp)')
 
 
 @pytest.mark.parametrize('seconds, text', [

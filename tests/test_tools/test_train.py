@@ -61,42 +61,86 @@ def test_train_resume_init_and_test(python, config_file, tmp_path):
     assert 'pretrain/prediction_error' in output
 
 
-@pytest.mark.parametrize('has_bfloat16, changed', [
-    (True, dict(dtype='bfloat16', loss_scale=dict(enabled=False))),
-    (False, dict(clip_grad=dict(error_if_nonfinite=False))),
+BFLOAT16 = dict(
+    type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
+FLOAT16 = dict(
+    type='AmpOptimWrapper', clip_grad=dict(error_if_nonfinite=False))
+OWN = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+
+
+@pytest.fixture
+def use_gpu(root, monkeypatch):
+    """Prepare a config for a GPU that has bfloat16, or has it not."""
+    function = runpy.run_path(str(root / 'tools/train.py'))['use_gpu']
+
+    def use(config, *amp, has_bfloat16=True):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        # Before Ampere, bfloat16 is emulated.
+        monkeypatch.setattr(
+            torch.cuda, 'is_bf16_supported',
+            lambda including_emulation=True: including_emulation or
+            has_bfloat16)
+        function(config, *amp)
+        return config
+
+    yield use
+    torch.set_float32_matmul_precision('highest')
+
+
+@pytest.mark.parametrize('amp, has_bfloat16, own, expected', [
+    (None, True, {}, BFLOAT16),
+    (None, False, {}, {}),
+    (True, True, {}, BFLOAT16),
+    (True, False, {}, FLOAT16),
+    (False, True, {}, {}),
+    (None, True, OWN, OWN),
+    (True, True, OWN, OWN),
+    (False, True, OWN, {}),
+    (None, True, dict(type='OptimWrapperDict'), dict(type='OptimWrapperDict')),
 ])
-def test_mixed_precision_is_what_the_gpu_has(root, tiny_config, monkeypatch,
-                                             has_bfloat16, changed):
-    tool = runpy.run_path(str(root / 'tools/train.py'))
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    # Before Ampere, bfloat16 is emulated.
-    monkeypatch.setattr(
-        torch.cuda, 'is_bf16_supported',
-        lambda including_emulation=True: including_emulation or has_bfloat16)
-    config, expected = tiny_config(), tiny_config()
-    assert expected.optim_wrapper.clip_grad.error_if_nonfinite
-    tool['use_mixed_precision'](config)
-    expected.merge_from_dict(
-        dict(optim_wrapper=dict(changed, type='AmpOptimWrapper')))
-    assert config.optim_wrapper == expected.optim_wrapper
+def test_mixed_precision_is_what_the_gpu_has(tiny_config, use_gpu, amp,
+                                             has_bfloat16, own, expected):
+    config, wanted = tiny_config(), tiny_config()
+    assert wanted.optim_wrapper.clip_grad.error_if_nonfinite
+    config.merge_from_dict(dict(optim_wrapper=own))
+    use_gpu(config, amp, has_bfloat16=has_bfloat16)
+    wanted.merge_from_dict(dict(optim_wrapper=expected))
+    assert config.optim_wrapper == wanted.optim_wrapper
 
 
-def test_a_gpu_gets_what_makes_it_faster(root, tiny_config, monkeypatch):
-    tool = runpy.run_path(str(root / 'tools/train.py'))
-    config = tiny_config()
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    tool['use_gpu'](config)
-    assert config.to_dict() == tiny_config().to_dict()
-    assert torch.get_float32_matmul_precision() == 'highest'
-
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    try:
-        tool['use_gpu'](config)
-        assert torch.get_float32_matmul_precision() == 'high'
-    finally:
-        torch.set_float32_matmul_precision('highest')
+def test_a_gpu_gets_what_makes_it_faster(tiny_config, use_gpu):
+    config = use_gpu(tiny_config())
+    assert torch.get_float32_matmul_precision() == 'high'
     assert config.env_cfg.cudnn_benchmark
-    assert config.optim_wrapper.optimizer.fused
+    assert config.model.channels_last
+    assert config.sync_bn == 'torch'
+
+
+def test_a_gpu_leaves_what_the_config_sets(tiny_config, use_gpu):
+    config = use_gpu(
+        tiny_config({
+            'model.channels_last': False,
+            'sync_bn': 'mmcv'
+        }))
+    assert not config.model.channels_last
+    assert config.sync_bn == 'mmcv'
+
+
+def test_other_models_are_not_told_of_channels_last(tiny_config, use_gpu):
+    config = tiny_config({'model.type': 'Mask2Former'})
+    assert 'channels_last' not in use_gpu(config).model
+
+
+def test_a_cpu_changes_nothing(root, tiny_config, monkeypatch):
+    use_gpu = runpy.run_path(str(root / 'tools/train.py'))['use_gpu']
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for amp in (None, False):
+        config = tiny_config()
+        use_gpu(config, amp)
+        assert config.to_dict() == tiny_config().to_dict()
+    assert torch.get_float32_matmul_precision() == 'highest'
+    with pytest.raises(SystemExit, match='--amp needs a GPU, and torch sees'):
+        use_gpu(tiny_config(), True)
 
 
 @pytest.mark.parametrize('options, sentence', [

@@ -1,8 +1,10 @@
 from datetime import timedelta
 
+import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 
 from ..utils import unwrap
@@ -48,7 +50,7 @@ class RunSummaryHook(Hook):
 
 
 def network(runner: Runner) -> str:
-    """Name the network and count what is trained."""
+    """Name the network and its precision, and count what is trained."""
     model = unwrap(runner.model)
     parts = {
         name: sum(tensor.numel() for tensor in tensors) / 1e6
@@ -58,10 +60,18 @@ def network(runner: Runner) -> str:
         type(getattr(model, name)).__name__
         for name in ('backbone', 'panoptic_head') if hasattr(model, name)
     ]
-    return (f'{type(model).__name__} trains {" and ".join(modules)}: '
-            f'{sum(parts.values()):.3g} M parameters (' +
+    return (f'{type(model).__name__} trains {" and ".join(modules)} '
+            f'in {precision(runner)}: {sum(parts.values()):.3g} M parameters (' +
             ', '.join(f'{name.replace("_", " ")} {count:.3g} M'
                       for name, count in parts.items()) + ').')
+
+
+def precision(runner: Runner) -> str:
+    """Name the precision of the arithmetic."""
+    if not isinstance(runner.optim_wrapper, AmpOptimWrapper):
+        return 'float32'
+    dtype = runner.optim_wrapper.cast_dtype or torch.float16
+    return f'mixed precision, {str(dtype).split(".")[1]} (off: --no-amp)'
 
 
 def images(runner: Runner) -> str:

@@ -71,6 +71,10 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
                                     for level, features in enumerate(memory)))
         query_position = head.query_embed.weight.expand_as(queries)
         all_class_scores, all_mask_logits = [], []
+        device = mask_features.device.type
+        if torch.is_autocast_enabled(device):
+            # Once, not in each prediction anew.
+            mask_features = mask_features.to(torch.get_autocast_dtype(device))
 
         def predict(level: int) -> Tensor:
             """Keep what the queries say; where attention is blocked."""
