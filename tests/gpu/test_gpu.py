@@ -54,6 +54,51 @@ def test_bfloat16_is_finite_and_near_float32(tiny_model, images, device):
                for parameter in model.parameters() if parameter.requires_grad)
 
 
+def test_channels_last_equals_the_plain_layout(make_model, images, device):
+    # The stock backbone's frozen batch norm.
+    options = {
+        'backbone.norm_cfg': dict(
+            _delete_=True, type='BN', requires_grad=False),
+        'backbone.norm_eval': True
+    }
+    plain = make_model(options)
+    other = make_model(dict(options, channels_last=True))
+    weight = other.backbone.layer1[0].conv2.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    level = other.to(device).backbone(images.to(device))[0]
+    assert level.is_contiguous(memory_format=torch.channels_last)
+    other.load_state_dict(plain.state_dict())
+    expected, found = (
+        gradients(model, images, device) for model in (plain, other))
+    for mine, theirs in zip(found[0], expected[0]):
+        assert relative_error(mine, theirs) < 5e-3
+    total = [torch.cat([each.flatten() for each in one[1].values()])
+             for one in (found, expected)]
+    assert relative_error(*total) < 2e-2
+
+
+def test_activation_checkpointing_keeps_less(make_model, images, device):
+    names = ['backbone', 'panoptic_head.pixel_decoder.encoder',
+             'panoptic_head.transformer_decoder']
+    totals, memory = [], []
+    for options in ({}, dict(activation_checkpointing=names)):
+        model = make_model(options).to(device).train()
+        with torch.autocast(device.type, torch.bfloat16):
+            total, _ = model.parse_losses(
+                model.loss(images.repeat(8, 1, 1, 1).to(device)))
+        if device.type == 'cuda':
+            memory.append(torch.cuda.memory_allocated())
+        total.backward()
+        assert all(parameter.grad.isfinite().all()
+                   for parameter in model.parameters()
+                   if parameter.requires_grad)
+        totals.append(total.detach())
+        del model, total
+    torch.testing.assert_close(*totals, rtol=1e-2, atol=1e-2)
+    if memory:
+        assert memory[1] < memory[0]
+
+
 def run(make_runner, work_dir, device, **options):
     """Train a very small network for four iterations.
 

@@ -268,3 +268,59 @@ def test_empty_arguments_are_the_defaults(make_model):
         prototypes=dict(_delete_=True), centering=dict(_delete_=True)))
     assert len(model.prototypes.centers) == model.panoptic_head.num_classes
     assert model.centering.mean.shape == (32, 0, 0)  # no target so far
+
+
+# The memory layout of the backbone.
+
+
+FROZEN_BATCH_NORM = {
+    'backbone.norm_cfg': dict(_delete_=True, type='BN', requires_grad=False),
+    'backbone.norm_eval': True
+}
+
+
+def in_channels_last(tensor):
+    return tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_channels_last_changes_no_value(make_model, images):
+    plain = make_model(FROZEN_BATCH_NORM)
+    other = make_model(dict(FROZEN_BATCH_NORM, channels_last=True))
+    for backbone in (other.backbone, other.target.backbone):
+        assert in_channels_last(backbone.layer2[0].conv2.weight)
+        assert all(map(in_channels_last, backbone(images)))
+    assert not in_channels_last(plain.backbone(images)[0])
+    # The numbers of random weights come in another order.
+    other.load_state_dict(plain.state_dict())
+    assert list(plain.state_dict()) == list(other.state_dict())
+    for name, value in plain.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+    losses = [model(images, mode='loss') for model in (plain, other)]
+    for name, loss in losses[0].items():
+        torch.testing.assert_close(losses[1][name], loss, msg=name)
+    for model, terms in zip((plain, other), losses):
+        model.parse_losses(terms)[0].backward()
+    torch.testing.assert_close(
+        other.backbone.conv1.weight.grad, plain.backbone.conv1.weight.grad,
+        rtol=1e-3, atol=1e-5)
+
+
+def test_channels_last_loads_either_layout(make_model, tmp_path):
+    plain = make_model(FROZEN_BATCH_NORM)
+    other = make_model(dict(FROZEN_BATCH_NORM, channels_last=True))
+    with torch.no_grad():
+        plain.backbone.conv1.weight.add_(1)
+    for source, destination in ((plain, other), (other, plain)):
+        torch.save(source.state_dict(), tmp_path / 'weights.pth')
+        layout = in_channels_last(destination.backbone.conv1.weight)
+        destination.load_state_dict(torch.load(tmp_path / 'weights.pth'))
+        weight = destination.backbone.conv1.weight
+        assert in_channels_last(weight) == layout
+        assert torch.equal(weight, source.backbone.conv1.weight)
+
+
+def test_group_norm_keeps_the_plain_layout(make_model):
+    """A GPU's group norm would turn each map back."""
+    weight = make_model(
+        dict(channels_last=True)).backbone.layer2[0].conv2.weight
+    assert not in_channels_last(weight)

@@ -12,11 +12,20 @@ def resolve_config(cfg: Config) -> None:
 
     A hook that is switched off by its name (``default_hooks.health=None``)
     goes, which mmengine's Runner does with its own hooks alone; the images for
-    tests are cropped as those for training.
+    tests are cropped as those for training; mmengine's
+    ``activation_checkpointing`` is done by the model, which can do more, and
+    ``find_unused_parameters`` by the wrapper of the model.
     """
     for name, hook in list(cfg.get('default_hooks', {}).items()):
         if hook is None and name not in RUNNER_HOOKS:
             cfg.default_hooks.pop(name)
+    names = cfg.pop('activation_checkpointing', None)
+    if names:
+        cfg.model.activation_checkpointing = (
+            [names] if isinstance(names, str) else names)
+    if cfg.get('find_unused_parameters') and cfg.get('model_wrapper_cfg'):
+        # Without a wrapper of its own, a config can leave this to mmengine.
+        cfg.model_wrapper_cfg.setdefault('find_unused_parameters', True)
     test_dataloader = cfg.get('test_dataloader')
     if test_dataloader:
         test_dataloader.dataset = cropped_as_training(test_dataloader.dataset,

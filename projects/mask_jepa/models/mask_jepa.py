@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..losses import MatchedMaskLoss
 from ..utils import global_seed
+from .activation_checkpointing import checkpoint_activations
 from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
 from .input_noise import InputNoise
@@ -75,6 +76,14 @@ class MaskJEPA(BaseModel):
             for each class of the head; None: no masks of prototypes.
         seed (int, optional): Seed of noise, masks and queries; None follows
             the Runner's ``randomness.seed``. Defaults to None.
+        channels_last (bool): Keep the weights of the backbone's convolutions,
+            and so its maps, in the memory layout of tensor cores. Not where it
+            has group norm, for which a GPU would turn each map back. Values
+            and checkpoints are the same, but that a seed gives other random
+            weights. Defaults to False.
+        activation_checkpointing (Sequence[str]): Names of modules for
+            :func:`checkpoint_activations`; the target keeps no activations
+            anyway. Defaults to none.
         data_preprocessor, init_cfg (dict, optional): As in mmdet.
 
     Raises:
@@ -104,6 +113,8 @@ class MaskJEPA(BaseModel):
                  centering: OptConfigType = None,
                  prototypes: OptConfigType = None,
                  seed: Optional[int] = None,
+                 channels_last: bool = False,
+                 activation_checkpointing: Sequence[str] = (),
                  data_preprocessor: OptConfigType = None,
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(
@@ -159,6 +170,14 @@ class MaskJEPA(BaseModel):
             MODELS.build(loss_mask_level) if loss_mask_level else None)
         self.loss_regularizer = (
             MODELS.build(loss_regularizer) if loss_regularizer else None)
+        if channels_last and not any(
+                isinstance(module, nn.GroupNorm)
+                for module in self.backbone.modules()):
+            # Before the wrapper of distributed training lays out its buckets.
+            for backbone in (self.backbone, self.target.backbone):
+                backbone.to(memory_format=torch.channels_last)
+        # After the target was copied.
+        checkpoint_activations(self, activation_checkpointing)
 
     def init_weights(self) -> None:
         """Initialise the online branch and copy it to the target."""
