@@ -65,6 +65,12 @@ param_scheduler = [
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=64)  # 8 GPUs x 8 images
 randomness = dict(seed=0)
+# Of several processes: gradients lie where they are added up, so that they
+# are neither held twice nor copied.
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    gradient_as_bucket_view=True)
 
 # By name, so that a config or --cfg-options changes one of them, and
 # custom_hooks only adds. Those of equal priority run in this order.
@@ -90,6 +96,7 @@ default_hooks = dict(
     plain_checkpoint=dict(type='PlainMessageHubHook'),
     matching_checkpoint=dict(type='MatchingCheckpointHook'),
     rank_consistency=dict(type='RankConsistencyHook'),
+    unused_parameters=dict(type='UnusedParameterHook'),
     # Writes mask_jepa_mmdet.pth and mask_jepa_mmseg.pth when training ends.
     export=dict(type='ExportHook', branch='online'),
     checkpoint=dict(

@@ -178,3 +178,28 @@ def test_smallest_difference_is_named(be_second_rank, place):
 
     with pytest.raises(RuntimeError, match=r'ranks \[1\] differ'):
         RankConsistencyHook().after_train(be_second_rank(nudge))
+
+
+# UnusedParameterHook: what nothing trains. Two processes have tests of their
+# own, since they cannot go on.
+
+
+def test_parameters_without_gradient_are_named_once(make_runner):
+    runner = make_runner({
+        'train_cfg.max_iters': 3,
+        'model.panoptic_head.transformer_decoder.num_layers': 1
+    })
+    runner.train()
+    text = next(Path(runner._log_dir).glob('*.log')).read_text()
+    assert text.count(
+        'WARNING - 2 parameters get no gradient, so that nothing would train '
+        'them: mask_tokens.tokens.1, mask_tokens.tokens.2.') == 1
+    assert not any(parameter._post_accumulate_grad_hooks
+                   for parameter in runner.model.parameters())
+
+
+def test_trained_parameters_are_not_spoken_of(make_runner):
+    runner = make_runner({'train_cfg.max_iters': 2})
+    runner.train()
+    text = next(Path(runner._log_dir).glob('*.log')).read_text()
+    assert 'no gradient' not in text

@@ -162,6 +162,10 @@ def test_without_a_gpu_gloo_runs_and_ddp_gets_no_device(one_rank,
         device_ids=None,
         broadcast_buffers=False)
     prepare_cpu_distributed(cfg)  # A second call finds the group running.
+    own = Config(dict(model_wrapper_cfg=dict(type='Own', static_graph=True)))
+    prepare_cpu_distributed(own)
+    assert own.model_wrapper_cfg == dict(
+        type='Own', static_graph=True, device_ids=None)
 
 
 def test_with_a_gpu_nothing_changes(monkeypatch):

@@ -11,11 +11,12 @@ from .pretrain_visualization_hook import PretrainVisualizationHook
 from .query_noise_hook import QueryNoiseHook
 from .rank_consistency_hook import RankConsistencyHook
 from .run_summary_hook import RunSummaryHook
+from .unused_parameter_hook import UnusedParameterHook
 
 __all__ = [
     'AtomicCheckpointHook', 'EMATargetHook', 'ExactResumeHook', 'ExportHook',
     'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
     'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook',
-    'RunSummaryHook', 'require_one_target_hook'
+    'RunSummaryHook', 'UnusedParameterHook', 'require_one_target_hook'
 ]

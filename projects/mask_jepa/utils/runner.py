@@ -76,17 +76,17 @@ def prepare_cpu_distributed(cfg: Config) -> None:
     mmengine 0.10 sets a CUDA device before it starts the process group, and
     gives DistributedDataParallel a device id; both fail without a GPU. So the
     process group is started here, with gloo, which the Runner then keeps, and
-    its config is changed in place to wrap the model without device id, but
-    else as the Runner does.
+    its config is changed in place to wrap the model without device id.
     """
     if torch.cuda.is_available():
         return
     if not dist.is_initialized():
         dist.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False)
+    if cfg.get('model_wrapper_cfg') is None:
+        # As the Runner wraps a model.
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', broadcast_buffers=False)
+    cfg.model_wrapper_cfg.device_ids = None
 
 
 def leave_process_group() -> None:
