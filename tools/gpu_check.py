@@ -40,6 +40,10 @@ DEVICE = torch.device('cuda', 0) if ON_GPU else torch.device('cpu')
 STOCK = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 R50 = 'configs/mask_jepa_r50_coco.py'
 TINY = 'configs/mask_jepa_r18_tiny.py'
+CHECKPOINTED = [
+    'backbone', 'panoptic_head.pixel_decoder.encoder',
+    'panoptic_head.transformer_decoder'
+]
 # config, batch, pixels; supervised beside it
 CASES = [(R50, 8, 512, True), (R50, 32, 512, True), (TINY, 8, 128, False)]
 if not ON_GPU:
@@ -179,6 +183,8 @@ class Steps:
     def __init__(self, cfg: Config, batch: dict) -> None:
         use_gpu(cfg)
         self.model = MODELS.build(cfg.model).to(DEVICE).train()
+        if ON_GPU and not hasattr(self.model, 'target'):
+            self.model.backbone.to(memory_format=torch.channels_last)
         self.model.target_moves = True
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         self.batch = batch
@@ -254,7 +260,8 @@ class Steps:
 
 def build_steps(config: str, batch_size: int, pixels: int,
                 supervised: bool) -> Dict[str, Steps]:
-    """Build Mask-JEPA, with both mask losses, and the supervised step.
+    """Build Mask-JEPA, with both mask losses, without channels_last, and with
+    activation checkpointing; and the supervised step.
 
     The supervised one is stock mmdet's but for its pixel decoder, which in
     mmdet needs mmcv's CUDA op and knows no bfloat16.
@@ -270,9 +277,14 @@ def build_steps(config: str, batch_size: int, pixels: int,
         with_semantic=True)
     dense = copy.deepcopy(cfg)
     dense.model.prototypes.stock_losses = False
+    plain_layout, checkpointed = copy.deepcopy(dense), copy.deepcopy(dense)
+    plain_layout.model.channels_last = False
+    checkpointed.model.activation_checkpointing = CHECKPOINTED
     ours = {
         'mask_jepa': Steps(cfg, batch),
-        'mask_jepa_dense_losses': Steps(dense, batch)
+        'mask_jepa_dense_losses': Steps(dense, batch),
+        'mask_jepa_plain_layout': Steps(plain_layout, batch),
+        'mask_jepa_checkpointed': Steps(checkpointed, batch)
     }
     if not supervised:
         return ours
