@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 # A number of the device becomes one of Python.
@@ -105,6 +107,28 @@ class StepCounts(TorchDispatchMode):
                 or (packet in INDEXING and has_boolean_index(args[1]))):
             self.add_sync()
         return function(*args, **(kwargs or {}))
+
+
+class KeptBytes(TorchDispatchMode):
+    """Bytes of the tensors that were made in a block and are still held: after
+    a forward pass, those that wait for the backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self._made = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)
+                self._made[reference.cdata] = reference, storage.nbytes()
+        return output
+
+    def count(self):
+        return sum(size for reference, size in self._made.values()
+                   if not reference.expired())
 
 
 class _PythonCalls(TorchFunctionMode):

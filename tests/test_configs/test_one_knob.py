@@ -13,8 +13,8 @@ HOOKS = [
     'RuntimeInfoHook', 'IterTimerHook', 'DistSamplerSeedHook',
     'EMATargetHook', 'QueryNoiseHook', 'FeatureHealthHook',
     'MonitoringCostHook', 'NonFiniteLossHook', 'ExactResumeHook',
-    'MatchingCheckpointHook', 'RankConsistencyHook',
-    'UnusedParameterHook', 'ExportHook', 'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook',
+    'MatchingCheckpointHook', 'RankConsistencyHook', 'UnusedParameterHook',
+    'ExportHook', 'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook',
     'PretrainVisualizationHook', 'AtomicCheckpointHook', 'PlainMessageHubHook'
 ]
 

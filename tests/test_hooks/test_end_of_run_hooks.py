@@ -9,7 +9,7 @@ from mmengine.optim import AmpOptimWrapper
 from projects.mask_jepa.export import export_weights
 from projects.mask_jepa.hooks import ExportHook, RunSummaryHook
 from projects.mask_jepa.hooks.run_summary_hook import (duration, network,
-                                                     precision)
+                                                       precision)
 
 # RunSummaryHook.
 

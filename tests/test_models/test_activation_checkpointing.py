@@ -6,9 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config, ConfigDict
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from step_counts import KeptBytes
 
 from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.models.activation_checkpointing import (
@@ -26,33 +24,12 @@ DROPOUT = {
 STOCK = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 
 
-class Kept(TorchDispatchMode):
-    """Bytes of all tensors that were made in a block and are still held."""
-
-    def __init__(self):
-        super().__init__()
-        self.made = {}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        output = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(output):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                reference = StorageWeakRef(storage)
-                self.made[reference.cdata] = reference, storage.nbytes()
-        return output
-
-    def bytes(self):
-        return sum(size for reference, size in self.made.values()
-                   if not reference.expired())
-
-
 def forward(model, *args):
     """Total of the losses, and what is kept for the backward pass."""
     torch.manual_seed(3)
-    with Kept() as kept:
+    with KeptBytes() as kept:
         total, _ = model.parse_losses(model.loss(*args))
-    return total, kept.bytes()
+    return total, kept.count()
 
 
 def step(model, images):

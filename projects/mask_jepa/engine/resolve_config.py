@@ -21,8 +21,8 @@ def resolve_config(cfg: Config) -> None:
             cfg.default_hooks.pop(name)
     names = cfg.pop('activation_checkpointing', None)
     if names:
-        cfg.model.activation_checkpointing = (
-            [names] if isinstance(names, str) else names)
+        names = [names] if isinstance(names, str) else names
+        cfg.model.activation_checkpointing = names
     if cfg.get('find_unused_parameters') and cfg.get('model_wrapper_cfg'):
         # Without a wrapper of its own, a config can leave this to mmengine.
         cfg.model_wrapper_cfg.setdefault('find_unused_parameters', True)

@@ -87,4 +87,4 @@ class NonFiniteLossHook(Hook):
             f'Iteration {runner.iter + 1}: {", ".join(wrong)}. Nothing was '
             f'updated or saved; the images of the batch are listed in {path}. '
             'Resume from the last checkpoint with a lower learning rate or '
-            'without --amp.')
+            'with --no-amp.')

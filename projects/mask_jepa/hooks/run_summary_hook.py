@@ -60,8 +60,9 @@ def network(runner: Runner) -> str:
         type(getattr(model, name)).__name__
         for name in ('backbone', 'panoptic_head') if hasattr(model, name)
     ]
+    total = sum(parts.values())
     return (f'{type(model).__name__} trains {" and ".join(modules)} '
-            f'in {precision(runner)}: {sum(parts.values()):.3g} M parameters (' +
+            f'in {precision(runner)}: {total:.3g} M parameters (' +
             ', '.join(f'{name.replace("_", " ")} {count:.3g} M'
                       for name, count in parts.items()) + ').')
 

@@ -18,12 +18,12 @@ class UnusedParameterHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Wait for each gradient."""
-        self._unused = {
-            name: parameter.register_post_accumulate_grad_hook(
-                partial(self._note, name))
-            for name, parameter in unwrap(runner.model).named_parameters()
-            if parameter.requires_grad
-        }
+        self._unused = {}
+        for name, parameter in unwrap(runner.model).named_parameters():
+            if parameter.requires_grad:
+                arrive = partial(self._note, name)
+                self._unused[name] = (
+                    parameter.register_post_accumulate_grad_hook(arrive))
 
     def _note(self, name: str, *_) -> None:
         self._unused.pop(name).remove()
