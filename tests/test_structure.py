@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'projects' / 'mask_jepa'
 # From the top; a room imports from lower lines only.
 FLOORS = [
-    {'hooks', 'experiments'},
+    {'hooks', 'experiments', 'benchmark'},
     {'evaluation', 'report'},
     {'visualization'},
     {'engine', 'export'},

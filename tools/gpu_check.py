@@ -4,7 +4,6 @@ Without a GPU everything runs with small sizes on the CPU, so that a mistake
 shows before there is a GPU.
 """
 import argparse
-import collections
 import copy
 import json
 import os
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import time
 import traceback
-import warnings
 from pathlib import Path
 from typing import Callable, Dict, List
 
@@ -23,21 +21,19 @@ from typing import Callable, Dict, List
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 import torch
-from mmdet.testing import demo_mm_inputs
-from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 from train import use_gpu
 
+from projects.mask_jepa.benchmark import (TrainingStep, compare, make_arm,
+                                          measure, time_in_turn, usable_tflops)
 from projects.mask_jepa.models.deformable_attention import (
     Levels, deformable_attention, resolve_operator)
+from projects.mask_jepa.utils import load_config
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device('cuda', 0) if ON_GPU else torch.device('cpu')
-STOCK = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 R50 = 'configs/mask_jepa_r50_coco.py'
 TINY = 'configs/mask_jepa_r18_tiny.py'
 CHECKPOINTED = [
@@ -84,10 +80,9 @@ def milliseconds(function: Callable,
 
 def environment(write: Callable) -> None:
     """The machine, and what it can do at best."""
-    side = 8192 if ON_GPU else 512
-    matrix = torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16)
-    seconds = statistics.median(milliseconds(lambda: matrix @ matrix,
-                                             8)) / 1000
+    tflops = usable_tflops(
+        DEVICE, torch.bfloat16,
+        lambda function: milliseconds(function, 1, warmup=0)[0] / 1000)
     source = torch.empty(2**30 if ON_GPU else 2**22, device=DEVICE)
     copied = statistics.median(milliseconds(source.clone, 5)) / 1000
     write(
@@ -96,7 +91,7 @@ def environment(write: Callable) -> None:
         torch=torch.__version__,
         threads=torch.get_num_threads(),
         deformable_attention=resolve_operator('auto', ON_GPU),
-        matmul_bf16_tflops=round(2 * side**3 / seconds / 1e12, 1),
+        matmul_bf16_tflops=round(tflops, 1),
         copy_gb_per_s=round(8 * source.numel() / copied / 1e9, 1))
 
 
@@ -172,134 +167,35 @@ def operator(write: Callable) -> None:
 # ----------------------------------------------------------------- benchmark
 
 
-class Steps:
-    """Training steps as the Runner takes them, without the data loader.
-
-    Args:
-        cfg (Config): With ``model`` and ``optim_wrapper``.
-        batch (dict): As a data loader gives it.
-    """
-
-    def __init__(self, cfg: Config, batch: dict) -> None:
-        use_gpu(cfg)
-        self.model = MODELS.build(cfg.model).to(DEVICE).train()
-        if ON_GPU and not hasattr(self.model, 'target'):
-            self.model.backbone.to(memory_format=torch.channels_last)
-        self.model.target_moves = True
-        self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
-        self.batch = batch
-        self.times: List[float] = []
-
-    def step(self) -> None:
-        """Take one."""
-        self.model.train_step(self.batch, self.optim_wrapper)
-        if hasattr(self.model, 'update_target'):
-            self.model.update_target(0.996)
-
-    def in_a_row(self) -> float:
-        """Time steps without waiting for the GPU between them.
-
-        Returns:
-            float: Milliseconds of one.
-        """
-        number = len(self.times)
-
-        def several() -> None:
-            for _ in range(number):
-                self.step()
-
-        return milliseconds(several, 1, warmup=0)[0] / number
-
-    def count(self) -> Dict[str, object]:
-        """Count what a step costs the host and the GPU.
-
-        Returns:
-            dict: For the result; of memory, with what this and other models
-            of the process hold.
-        """
-        counts = dict(
-            optimizer_groups=len(self.optim_wrapper.param_groups),
-            median_ms=round(statistics.median(self.times), 1),
-            fastest_ms=round(min(self.times), 1),
-            in_a_row_ms=round(self.in_a_row(), 1))
-        if not ON_GPU:
-            return counts
-        torch.cuda.reset_peak_memory_stats()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter('always')
-            torch.cuda.set_sync_debug_mode('warn')
-            self.step()
-            torch.cuda.set_sync_debug_mode('default')
-        places = collections.Counter(
-            f'{"/".join(Path(warning.filename).parts[-2:])}:{warning.lineno}'
-            for warning in caught if 'synchroniz' in str(warning.message))
-        synchronize()
-        with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-            self.step()
-            synchronize()
-        # Spans such as Optimizer.step#AdamW.step are no kernels.
-        kernels = [
-            event for event in profiled.events() if
-            str(event.device_type).endswith('CUDA') and '#' not in event.name
-        ]
-        busy = sum(event.device_time_total for event in kernels) / 1000
-        longest = collections.Counter()
-        for event in kernels:
-            longest[event.name[:70]] += event.device_time_total / 1000
-        return dict(
-            counts,
-            peak_gb=round(torch.cuda.max_memory_allocated() / 2**30, 2),
-            host_syncs=sum(places.values()),
-            host_sync_places=places.most_common(12),
-            kernels=len(kernels),
-            gpu_busy_ms=round(busy, 1),
-            gpu_busy_share=round(busy / counts['in_a_row_ms'], 2),
-            longest_kernels_ms=[(name, round(total, 2))
-                                for name, total in longest.most_common(12)])
-
-
 def build_steps(config: str, batch_size: int, pixels: int,
-                supervised: bool) -> Dict[str, Steps]:
+                supervised: bool) -> Dict[str, TrainingStep]:
     """Build Mask-JEPA, with both mask losses, without channels_last, and with
     activation checkpointing; and the supervised step.
 
-    The supervised one is stock mmdet's but for its pixel decoder, which in
-    mmdet needs mmcv's CUDA op and knows no bfloat16.
+    The supervised one is stock mmdet's but for its deformable attention, which
+    in mmdet needs mmcv's CUDA op and knows no bfloat16.
     """
-    cfg = Config.fromfile(config)
+    cfg = load_config(config)
     init_default_scope(cfg.default_scope)
-    cfg.model.backbone.init_cfg = None  # Weights do not change the speed.
-    batch = demo_mm_inputs(
-        batch_size, [(3, pixels, pixels)] * batch_size,
-        num_items=[8] * batch_size,
-        num_classes=80,
-        with_mask=True,
-        with_semantic=True)
-    dense = copy.deepcopy(cfg)
-    dense.model.prototypes.stock_losses = False
-    plain_layout, checkpointed = copy.deepcopy(dense), copy.deepcopy(dense)
+    cfg.model.prototypes.stock_losses = False
+    stock_losses, plain_layout, checkpointed = (
+        copy.deepcopy(cfg) for _ in range(3))
+    stock_losses.model.prototypes.stock_losses = True
     plain_layout.model.channels_last = False
     checkpointed.model.activation_checkpointing = CHECKPOINTED
-    ours = {
-        'mask_jepa': Steps(cfg, batch),
-        'mask_jepa_dense_losses': Steps(dense, batch),
-        'mask_jepa_plain_layout': Steps(plain_layout, batch),
-        'mask_jepa_checkpointed': Steps(checkpointed, batch)
-    }
-    if not supervised:
-        return ours
-    stock = Config.fromstring(f'_base_ = {STOCK!r}', file_format='.py')
-    stock.model.backbone = cfg.model.backbone
-    head = dict(cfg.model.panoptic_head)
-    head['pixel_decoder'] = dict(
-        head['pixel_decoder'], type='DeformablePixelDecoder')
-    # The classes of mmdet's COCO, and its number of points.
-    head['num_things_classes'], head['num_stuff_classes'] = 80, 53
-    head['loss_cls'] = dict(head['loss_cls'], class_weight=[1.0] * 133 + [0.1])
-    del head['train_cfg']
-    stock.model.panoptic_head = head
-    stock.model.data_preprocessor.batch_augments = None
-    return {**ours, 'supervised': Steps(stock, batch)}
+    arms = dict(
+        mask_jepa=('mask_jepa', stock_losses),
+        mask_jepa_dense_losses=('mask_jepa', cfg),
+        mask_jepa_plain_layout=('mask_jepa', plain_layout),
+        mask_jepa_checkpointed=('mask_jepa', checkpointed))
+    if supervised:
+        arms['supervised'] = ('supervised_same_attention', cfg)
+    steps = {}
+    for name, (arm, arm_cfg) in arms.items():
+        arm_cfg, batch = make_arm(arm, arm_cfg, batch_size, pixels)
+        use_gpu(arm_cfg)
+        steps[name] = TrainingStep(arm_cfg, batch, DEVICE)
+    return steps
 
 
 def benchmark(write: Callable) -> None:
@@ -307,26 +203,14 @@ def benchmark(write: Callable) -> None:
     for config, batch_size, pixels, supervised in CASES:
         repetitions = (8 if batch_size < 32 else 4) if ON_GPU else 2
         label = f'{Path(config).stem}_b{batch_size}_{pixels}px'
-        row = dict(precision='bf16' if ON_GPU else 'float32')
-        both = build_steps(config, batch_size, pixels, supervised)
-        for index in range(3 + repetitions):
-            for steps in both.values():
-                steps.times += milliseconds(steps.step, 1, warmup=0)
-        for name, steps in both.items():
-            del steps.times[:3]
-            row[name] = steps.count()
-            row[name]['images_per_s'] = round(
-                1000 * batch_size / row[name]['in_a_row_ms'], 1)
+        steps = build_steps(config, batch_size, pixels, supervised)
+        time_in_turn(steps, repetitions, warmup=3)
+        row = {name: measure(step) for name, step in steps.items()}
         if supervised:
             for name in ('mask_jepa', 'mask_jepa_dense_losses'):
-                ratios = [
-                    mine / theirs for mine, theirs in zip(
-                        both[name].times, both['supervised'].times)
-                ]
-                row[name]['ratio_to_supervised'] = round(
-                    statistics.median(ratios), 3)
-        write(**{label: row})
-        del both, steps
+                row[name]['to_supervised'] = compare(row, name)['supervised']
+        write(**{label: dict(row, precision='bf16' if ON_GPU else 'float32')})
+        del steps
         if ON_GPU:
             torch.cuda.empty_cache()
 

@@ -9,8 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 from mmdet.registry import MODELS, TASK_UTILS
-from step_counts import StepCounts
 
+from projects.mask_jepa.benchmark import StepCounts
 from projects.mask_jepa.losses import (MaskLabels, MaskLevelLoss,
                                        MatchedMaskLoss)
 

@@ -5,6 +5,7 @@ from mmdet.structures import DetDataSample
 
 from projects.mask_jepa.evaluation.health_check import check_health
 from projects.mask_jepa.losses import JEPALoss
+from projects.mask_jepa.models import MaskJEPA
 
 
 def total(losses):
@@ -324,3 +325,30 @@ def test_group_norm_keeps_the_plain_layout(make_model):
     weight = make_model(
         dict(channels_last=True)).backbone.layer2[0].conv2.weight
     assert not in_channels_last(weight)
+
+
+def test_losses_need_no_masks_in_full_resolution(make_model, images,
+                                                 monkeypatch):
+    """With all of them, losses and gradients of the step are the same."""
+
+    def take(model):
+        losses = model(images, mode='loss')
+        sum(losses.values()).backward()
+        return losses, {name: parameter.grad
+                        for name, parameter in model.named_parameters()
+                        if parameter.grad is not None}
+
+    ours = take(make_model({'prototypes.min_places': 1}))
+    predict_target = MaskJEPA.predict_target
+    asked = []
+
+    def with_full_masks(self, image, generator, full_masks):
+        asked.append(full_masks)
+        return predict_target(self, image, generator)
+
+    monkeypatch.setattr(MaskJEPA, 'predict_target', with_full_masks)
+    whole = take(make_model({'prototypes.min_places': 1}))
+    assert asked == [False]
+    assert whole[0]['loss_prototype_mask'] > 0
+    torch.testing.assert_close(ours[0], whole[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours[1], whole[1], rtol=1e-3, atol=1e-5)

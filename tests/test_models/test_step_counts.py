@@ -7,7 +7,8 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from step_counts import StepCounts
+
+from projects.mask_jepa.benchmark import StepCounts
 
 
 def count(model, images):

@@ -111,8 +111,8 @@ class MatchedMaskLoss(nn.Module):
         with torch.autocast(labels.masks.device.type, enabled=False):
             scores = torch.stack(list(class_scores), dim=1).float()
             on_grid = [
-                F.interpolate(layer, grid, mode='area')
-                for layer in mask_logits
+                layer if layer.shape[-2:] == grid else F.interpolate(
+                    layer, grid, mode='area') for layer in mask_logits
             ]
             logits = torch.stack(on_grid, dim=1).flatten(3).float()
             masks = labels.masks.flatten(2)

@@ -238,7 +238,9 @@ class MaskJEPA(BaseModel):
         """Take one step of Mask-JEPA on clean images x, up to the losses."""
         # Steps 1 to 7.
         generator = self.random(inputs.device)
-        step = self.predict_target(inputs, generator)
+        stock_losses = (
+            self.prototypes is not None and self.prototypes.stock_losses)
+        step = self.predict_target(inputs, generator, full_masks=stock_losses)
 
         # 8. JEPA loss, at the hidden places.
         losses = dict(
@@ -263,7 +265,7 @@ class MaskJEPA(BaseModel):
         if self.prototypes is not None:
             labels = self.prototypes(step.target_on_grid)
             predicted = (step.class_scores, step.mask_logits)
-            if self.prototypes.stock_losses:
+            if stock_losses:
                 with global_seed(generator):
                     mask_losses = self.adapter.mask_losses(
                         *predicted, labels.instances())
@@ -293,14 +295,15 @@ class MaskJEPA(BaseModel):
         hidden_pixels = resize_mask(hidden, view.shape[-2:])
         return view, hidden, self.noise(view, hidden_pixels, generator)
 
-    def predict_target(
-            self,
-            image: Tensor,
-            generator: Optional[torch.Generator] = None) -> TargetPrediction:
+    def predict_target(self,
+                       image: Tensor,
+                       generator: Optional[torch.Generator] = None,
+                       full_masks: bool = True) -> TargetPrediction:
         """Predict the target's features of clean images x from noisy ones.
 
         The method, from top to bottom. It returns what the losses, the health
-        checks and the pictures look at.
+        checks and the pictures look at. Without ``full_masks`` the mask
+        logits are made on the grid alone, which is cheaper.
         """
         generator = generator or self.random(image.device)
         grid = tuple(side // self.prediction_stride
@@ -328,11 +331,15 @@ class MaskJEPA(BaseModel):
                                       generator)
 
         # 6. Predictor: the transformer decoder.
-        query_embeddings, class_scores, mask_logits = self.adapter.decode(
-            masked_memory, mask_features, queries)
+        inputs = masked_memory, mask_features, queries
+        query_embeddings, class_scores, mask_logits = (
+            self.adapter.decode(*inputs)
+            if full_masks else self.adapter.decode_on_grid(*inputs, grid))
 
         # 7. From queries back to a map, through the masks.
-        logits_on_grid = F.interpolate(mask_logits[-1], grid, mode='area')
+        logits_on_grid = mask_logits[-1]
+        if full_masks:
+            logits_on_grid = F.interpolate(logits_on_grid, grid, mode='area')
         prediction, mask_weights = self.query_to_map(query_embeddings,
                                                      logits_on_grid)
 

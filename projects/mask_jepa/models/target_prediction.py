@@ -26,7 +26,7 @@ class TargetPrediction(NamedTuple):
         class_scores (list[Tensor]): Of each decoder layer, each
             (B, N, classes + 1).
         mask_logits (list[Tensor]): Of each decoder layer, each
-            (B, N, H/4, W/4).
+            (B, N, H/4, W/4), or on the grid where no more was asked for.
         logits_on_grid (Tensor): Those of the last layer, (B, N, h, w).
         mask_weights (Tensor): Alpha, which sums to one over N,
             (B, N, h, w).

@@ -1,6 +1,7 @@
 """Every adapter against the stock heads that it is for."""
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.models.dense_heads import (Mask2FormerHead, MaskFormerHead,
                                       mask2former_head)
 from mmdet.models.tracking_heads import Mask2FormerTrackHead
@@ -57,6 +58,36 @@ def test_gradients_equal_those_of_the_stock_head(head, adapter, features,
     assert ours.keys() == stock.keys()
     for name in stock:
         torch.testing.assert_close(ours[name], stock[name], msg=name)
+
+
+@pytest.mark.parametrize('grid', [(4, 4), (5, 3)])
+def test_masks_on_a_grid_are_averages_of_the_whole_ones(
+        head, adapter, features, grid):
+    """Values and gradients, be it that they are made on the grid alone."""
+    weights = torch.randn(2, 10, *grid)
+
+    def decoded(on_grid):
+        head.zero_grad()
+        mask_features, memory = adapter.encode(features)
+        inputs = memory, mask_features, 3 * torch.randn(
+            2, 10, adapter.channels, generator=torch.Generator().manual_seed(7)
+        )
+        if on_grid:
+            embeddings, scores, masks = adapter.decode_on_grid(*inputs, grid)
+        else:
+            embeddings, scores, masks = adapter.decode(*inputs)
+            masks = [F.adaptive_avg_pool2d(each, grid) for each in masks]
+        sum((weights * each).sum() for each in masks).backward()
+        return [embeddings, *scores, *masks], {
+            name: parameter.grad.clone()
+            for name, parameter in head.named_parameters()
+            if parameter.grad is not None
+        }
+
+    whole, ours = decoded(False), decoded(True)
+    assert len(whole[0]) == len(ours[0])
+    torch.testing.assert_close(ours[0], whole[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours[1], whole[1], rtol=1e-3, atol=1e-4)
 
 
 def test_mask_losses_are_those_of_training_with_labels(head, adapter,

@@ -75,6 +75,25 @@ def test_masked_attention_matters_here(head, features):
     assert not torch.allclose(last_masks(head, features), masks)
 
 
+@pytest.mark.parametrize('bias', [-0.5, 0.5])
+def test_masks_on_a_grid_block_as_whole_ones_do(head, features, samples, bias):
+    randomise(head, bias)
+    blocked = attention_masks(head, features, samples)
+    assert ((blocked > 0) & (blocked < 1)).any()
+    adapter = Mask2FormerAdapter(head)
+    mask_features, memory = adapter.encode(features)
+    queries = adapter.learned_queries.expand(2, -1, -1)
+    whole = adapter.decode(memory, mask_features, queries)
+    ours = adapter.decode_on_grid(memory, mask_features, queries, (8, 8))
+    for found, expected in zip((ours[0], *ours[1]), (whole[0], *whole[1])):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for found, expected in zip(ours[2], whole[2]):
+        # Sixteen pixels become four places.
+        expected = expected.unflatten(-1, (8, 2)).unflatten(-3, (8, 2))
+        torch.testing.assert_close(
+            found, expected.mean((-3, -1)), rtol=1e-4, atol=1e-4)
+
+
 def test_encode_is_the_pixel_decoder(head, features):
     mask_features, memory = Mask2FormerAdapter(head).encode(features)
     stock_mask_features, stock_memory = head.pixel_decoder(features)

@@ -1,12 +1,17 @@
-from typing import List, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead
 from torch import Tensor
 
 from ..deformable_pixel_decoder import DeformablePixelDecoder
 from .mask_classifier_adapter import ADAPTERS, MaskClassifierAdapter
+
+# Class scores, mask logits, and where they block attention, bool (B * heads,
+# N, h * w).
+Prediction = Tuple[Tensor, Tensor, Tensor]
 
 
 @ADAPTERS.register_module()
@@ -66,37 +71,76 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
                queries: Tensor) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
         """Run the decoder with masked attention, which predicts before and
         after each layer: :meth:`MaskClassifierAdapter.decode`."""
-        head = self.head
-        keys, key_positions = zip(*(self._keys(level, features)
-                                    for level, features in enumerate(memory)))
-        query_position = head.query_embed.weight.expand_as(queries)
-        all_class_scores, all_mask_logits = [], []
         device = mask_features.device.type
         if torch.is_autocast_enabled(device):
             # Once, not in each prediction anew.
             mask_features = mask_features.to(torch.get_autocast_dtype(device))
 
-        def predict(level: int) -> Tensor:
-            """Keep what the queries say; where attention is blocked."""
-            class_scores, mask_logits, blocked = head._forward_head(
-                queries, mask_features, memory[level].shape[-2:])
-            all_class_scores.append(class_scores)
-            all_mask_logits.append(mask_logits)
-            # A query with an empty mask may look everywhere.
-            return blocked & ~blocked.all(dim=-1, keepdim=True)
+        def predict(queries: Tensor, level: int) -> Prediction:
+            return self.head._forward_head(queries, mask_features,
+                                           memory[level].shape[-2:])
 
+        return self._decode(memory, queries, predict)
+
+    def decode_on_grid(
+            self, memory: Sequence[Tensor], mask_features: Tensor,
+            queries: Tensor,
+            grid: Tuple[int,
+                        int]) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        """As :meth:`decode`, but no mask is made in full resolution.
+
+        The product with the mask features commutes with the average over the
+        cells of the grid, and with the bilinear samples at which masks block
+        the attention: :meth:`MaskClassifierAdapter.decode_on_grid`.
+        """
+        head = self.head
+        on_grid = F.interpolate(mask_features, grid, mode='area')
+        # Blocking has no gradient.
+        on_memory = [
+            F.interpolate(
+                mask_features.detach(),
+                level.shape[-2:],
+                mode='bilinear',
+                align_corners=False) for level in memory
+        ]
+
+        def predict(queries: Tensor, level: int) -> Prediction:
+            queries = head.transformer_decoder.post_norm(queries)
+            masks = head.mask_embed(queries)
+            logits = torch.einsum('bqc,bchw->bqhw', masks, on_grid)
+            blocking = torch.einsum('bqc,bchw->bqhw', masks.detach(),
+                                    on_memory[level])
+            blocked = (blocking.sigmoid() < 0.5).flatten(2)
+            blocked = blocked[:, None].repeat(1, self.num_heads, 1, 1)
+            return head.cls_embed(queries), logits, blocked.flatten(0, 1)
+
+        return self._decode(memory, queries, predict)
+
+    def _decode(
+        self, memory: Sequence[Tensor], queries: Tensor,
+        predict: Callable[[Tensor, int], Prediction]
+    ) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        head = self.head
+        keys, key_positions = zip(*(self._keys(level, features)
+                                    for level, features in enumerate(memory)))
+        query_position = head.query_embed.weight.expand_as(queries)
+        predictions = []
         for index, layer in enumerate(head.transformer_decoder.layers):
             level = index % len(memory)
+            predictions.append(predict(queries, level))
+            blocked = predictions[-1][-1]
             queries = layer(
                 query=queries,
                 key=keys[level],
                 value=keys[level],
                 query_pos=query_position,
                 key_pos=key_positions[level],
-                cross_attn_mask=predict(level),
+                # A query with an empty mask may look everywhere.
+                cross_attn_mask=blocked & ~blocked.all(dim=-1, keepdim=True),
                 query_key_padding_mask=None,
                 key_padding_mask=None)
-        predict(0)
+        predictions.append(predict(queries, 0))
+        all_class_scores, all_mask_logits, _ = map(list, zip(*predictions))
         embeddings = head.transformer_decoder.post_norm(queries)
         return embeddings, all_class_scores, all_mask_logits
 

@@ -3,6 +3,7 @@ from typing import Dict, List, Sequence, Tuple, Type
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.registry import Registry
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -99,6 +100,22 @@ class MaskClassifierAdapter(metaclass=ABCMeta):
             - Class scores of each layer, (B, N, K + 1).
             - Mask logits of each layer, (B, N, h, w).
         """
+
+    def decode_on_grid(
+            self, memory: Sequence[Tensor], mask_features: Tensor,
+            queries: Tensor,
+            grid: Tuple[int,
+                        int]) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        """As :meth:`decode`, with mask logits averaged over the cells of a
+        grid, each (B, N, *grid).
+
+        A family may have a cheaper way to the same.
+        """
+        embeddings, class_scores, mask_logits = self.decode(
+            memory, mask_features, queries)
+        return embeddings, class_scores, [
+            F.interpolate(logits, grid, mode='area') for logits in mask_logits
+        ]
 
     def require_maps(self, features: Sequence[Tensor]) -> None:
         """Raise a ValueError if :meth:`encode` takes other maps than these."""

@@ -1,6 +1,7 @@
 from typing import List, Sequence, Tuple
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.dense_heads import MaskFormerHead
 from torch import Tensor
 
@@ -75,3 +76,14 @@ class MaskFormerAdapter(MaskClassifierAdapter):
                                    head.mask_embed(embeddings), mask_features)
         return (embeddings[-1], list(head.cls_embed(embeddings)),
                 list(mask_logits))
+
+    def decode_on_grid(
+            self, memory: Sequence[Tensor], mask_features: Tensor,
+            queries: Tensor,
+            grid: Tuple[int,
+                        int]) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        """As :meth:`decode`, of mask features on the grid, since the product
+        with them commutes with the average:
+        :meth:`MaskClassifierAdapter.decode_on_grid`."""
+        on_grid = F.interpolate(mask_features, grid, mode='area')
+        return self.decode(memory, on_grid, queries)

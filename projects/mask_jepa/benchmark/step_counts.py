@@ -2,13 +2,13 @@
 import traceback
 from collections import Counter
 from contextlib import contextmanager
+from typing import Callable, Iterator, Sequence
 from unittest.mock import patch
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 # A number of the device becomes one of Python.
@@ -46,41 +46,43 @@ class StepCounts(TorchDispatchMode):
         operators (Counter): By the operator's name.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.syncs, self.operators = Counter(), Counter()
         self._paused = False
         self._python_calls = _PythonCalls(self)
         # What is made from an array of numpy goes to the device.
-        self._from_numpy = patch('torch.from_numpy', _counted(
-            torch.from_numpy, self))
+        self._from_numpy = patch('torch.from_numpy',
+                                 _counted(torch.from_numpy, self))
 
-    def __enter__(self):
+    def __enter__(self) -> 'StepCounts':
         self._from_numpy.__enter__()
         self._python_calls.__enter__()
         return super().__enter__()
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception) -> None:
         super().__exit__(*exception)
         self._python_calls.__exit__(*exception)
         self._from_numpy.__exit__(*exception)
 
     @property
-    def num_syncs(self):
+    def num_syncs(self) -> int:
+        """int: Host syncs."""
         return sum(self.syncs.values())
 
     @property
-    def num_operators(self):
+    def num_operators(self) -> int:
+        """int: Operator calls."""
         return sum(self.operators.values())
 
     @contextmanager
-    def no_syncs_of(self, *modules):
+    def no_syncs_of(self, *modules: nn.Module) -> Iterator[None]:
         """Count no host sync within these modules' forward pass."""
         handles = [
             register(lambda *_, paused=paused: self._pause(paused))
-            for module in modules for register, paused in (
-                (module.register_forward_pre_hook, True),
-                (module.register_forward_hook, False))
+            for module in modules
+            for register, paused in ((module.register_forward_pre_hook, True),
+                                     (module.register_forward_hook, False))
         ]
         try:
             yield
@@ -88,15 +90,17 @@ class StepCounts(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
-    def _pause(self, paused):
+    def _pause(self, paused: bool) -> None:
         self._paused = paused
 
-    def add_sync(self):
+    def add_sync(self) -> None:
+        """Count a host sync of the line of code that runs."""
         if self._paused:
             return
-        frames = [frame for frame in traceback.extract_stack()
-                  if '/torch/' not in frame.filename
-                  and frame.filename != __file__]
+        frames = [
+            frame for frame in traceback.extract_stack()
+            if '/torch/' not in frame.filename and frame.filename != __file__
+        ]
         self.syncs[f'{frames[-1].filename}:{frames[-1].lineno}'] += 1
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -109,45 +113,24 @@ class StepCounts(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-class KeptBytes(TorchDispatchMode):
-    """Bytes of the tensors that were made in a block and are still held: after
-    a forward pass, those that wait for the backward pass."""
-
-    def __init__(self):
-        super().__init__()
-        self._made = {}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        output = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(output):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                reference = StorageWeakRef(storage)
-                self._made[reference.cdata] = reference, storage.nbytes()
-        return output
-
-    def count(self):
-        return sum(size for reference, size in self._made.values()
-                   if not reference.expired())
-
-
 class _PythonCalls(TorchFunctionMode):
 
-    def __init__(self, counts):
+    def __init__(self, counts: StepCounts) -> None:
         super().__init__()
         self.counts = counts
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         to_host = function is torch.Tensor.to and 'cpu' in args[1:]
-        from_host = (function in UPLOADS or function in MAY_UPLOAD
-                     and kwargs.get('device') is not None)
+        from_host = (
+            function in UPLOADS
+            or function in MAY_UPLOAD and kwargs.get('device') is not None)
         if function in DOWNLOADS or to_host or from_host:
             self.counts.add_sync()
         return function(*args, **kwargs)
 
 
-def _counted(function, counts):
+def _counted(function: Callable, counts: StepCounts) -> Callable:
 
     def call(*args, **kwargs):
         counts.add_sync()
@@ -156,6 +139,8 @@ def _counted(function, counts):
     return call
 
 
-def has_boolean_index(indices):
-    return any(index is not None and index.dtype in (torch.bool, torch.uint8)
-               for index in indices)
+def has_boolean_index(indices: Sequence[Tensor]) -> bool:
+    """Whether the number of places that are indexed depends on values."""
+    return any(
+        index is not None and index.dtype in (torch.bool, torch.uint8)
+        for index in indices)
