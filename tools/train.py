@@ -103,7 +103,7 @@ def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
     ``amp`` is False.
     """
     wrapper = cfg.optim_wrapper
-    if amp is False and wrapper.type == 'AmpOptimWrapper':
+    if amp is False and wrapper.get('type') == 'AmpOptimWrapper':
         wrapper.type = 'OptimWrapper'
         for key in ('dtype', 'loss_scale', 'use_fsdp'):
             wrapper.pop(key, None)

@@ -20,8 +20,8 @@ def checkpoint_activations(model: nn.Module, names: Sequence[str]) -> None:
 
     Args:
         model (nn.Module): Changed in place; the names of its weights are not.
-        names (Sequence[str]): Modules, as 'panoptic_head.pixel_decoder'. Of
-            one with lists of layers, each layer is computed by itself.
+        names (Sequence[str]): Modules, as 'panoptic_head.transformer_decoder'.
+            Of one with lists of layers, each layer is computed by itself.
 
     Raises:
         ValueError: If there is no such module.
