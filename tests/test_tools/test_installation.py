@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmcv
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -114,6 +115,37 @@ def test_pretrains_hands_over_and_finetunes(mim, installed, root):
     output = mim('test', 'mmsegmentation', config, '--checkpoint',
                  'finetuned/iter_1.pth', '--gpus', 0)
     assert 'mIoU' in output
+
+
+# What the set-up compiles.
+
+
+def test_each_file_of_mmcv_is_compiled_once(root, tmp_path):
+    folder = Path(mmcv.__file__).parent / 'ops/csrc/pytorch'
+    sources = sorted([*folder.glob('*.cpp'), *folder.glob('cpu/*.cpp')])
+    assert len(sources) == 77
+    compiler = tmp_path / 'compiler'
+    compiler.write_text('#!/bin/sh\necho "arguments: $*"\ncat\n')
+    compiler.chmod(0o755)
+
+    def compile(*arguments):
+        return subprocess.run(
+            ['bash', root / 'tools/misc/mmcv_compiler.sh', *arguments],
+            env={**os.environ, 'MMCV_CXX': str(compiler)},
+            stdin=subprocess.DEVNULL,
+            check=True,
+            capture_output=True,
+            text=True).stdout
+
+    units = [compile('-O1', '-c', source, '-o', 'x.o') for source in sources]
+    lines = [line for unit in units for line in unit.splitlines()]
+    included = [line for line in lines if line.startswith('#include')]
+    assert sorted(included) == [f'#include "{source}"' for source in sources]
+    assert set(lines) - set(included) == {'arguments: -O1 -c -x c++ - -o x.o'}
+    # What is none of these, linking among it, goes to the compiler unchanged.
+    for arguments in (['-c', str(folder / 'cuda/cudabind.cpp')],
+                      ['x.o', '-o', 'x.so']):
+        assert compile(*arguments) == f'arguments: {" ".join(arguments)}\n'
 
 
 # Versions that the set-up installs.
