@@ -159,15 +159,15 @@ def test_matching_has_the_least_cost(generator):
     scores, logits, labels = draw(1)
     loss = make_loss()
     queries, matched, count = loss._match(
-        torch.stack(scores, 1), torch.stack(logits, 1).flatten(3),
+        torch.stack(scores), torch.stack(logits).flatten(3),
         labels.masks.flatten(2), labels)
     assert count == BATCH * MASKS
     found = {}
-    for query, mask in zip(queries.tolist(), matched.tolist()):
-        image, layer, query = np.unravel_index(
-            query, (BATCH, LAYERS, QUERIES))
-        assert image == mask // MASKS
-        found.setdefault((image, layer), {})[mask % MASKS] = int(query)
+    for layer, pairs in enumerate(torch.stack([queries, matched], 2).tolist()):
+        for query, mask in pairs:
+            image, query = divmod(query, QUERIES)
+            assert image == mask // MASKS
+            found.setdefault((image, layer), {})[mask % MASKS] = query
     assert len(found) == BATCH * LAYERS
 
     for (image, layer), choice in found.items():

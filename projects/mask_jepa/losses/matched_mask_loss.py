@@ -74,7 +74,7 @@ class MatchedMaskLoss(nn.Module):
             persistent=False)
 
     @classmethod
-    def of_head(cls, head: nn.Module) -> 'MatchedMaskLoss':
+    def of_head(cls, head: nn.Module, **kwargs) -> 'MatchedMaskLoss':
         """Take the parts of a head, with ``train_cfg``; a ValueError if they
         are not as those of mmdet's MaskFormer or Mask2Former."""
         assigner = getattr(head, 'assigner', None)
@@ -85,9 +85,15 @@ class MatchedMaskLoss(nn.Module):
             raise ValueError(
                 f'{type(head).__name__} is not matched as mmdet\'s MaskFormer '
                 'is, by a HungarianAssigner and a softmax with class_weight: '
-                'set model.prototypes.stock_losses=True.')
-        return cls(assigner.match_costs, loss_cls, head.loss_mask,
-                   head.loss_dice, getattr(head, 'num_points', None))
+                'set model.prototypes.stock_losses=True, or, to train with '
+                'labels, take the stock type of the head.')
+        return cls(
+            assigner.match_costs,
+            loss_cls,
+            head.loss_mask,
+            head.loss_dice,
+            num_points=getattr(head, 'num_points', None),
+            **kwargs)
 
     def forward(self, class_scores: Sequence[Tensor],
                 mask_logits: Sequence[Tensor], labels: MaskLabels,
@@ -109,88 +115,134 @@ class MatchedMaskLoss(nn.Module):
         """
         grid = labels.masks.shape[-2:]
         with torch.autocast(labels.masks.device.type, enabled=False):
-            scores = torch.stack(list(class_scores), dim=1).float()
+            scores = torch.stack(list(class_scores)).float()
             on_grid = [
                 layer if layer.shape[-2:] == grid else F.interpolate(
                     layer, grid, mode='area') for layer in mask_logits
             ]
-            logits = torch.stack(on_grid, dim=1).flatten(3).float()
+            logits = torch.stack(on_grid).flatten(3).float()
             masks = labels.masks.flatten(2)
             if self.num_points is not None:
                 logits, masks = _draw_places((logits, masks), self.num_points,
                                              generator)
-            matching = self._match(scores, logits, masks, labels)
-            return self._compare(scores, logits, masks, labels.classes,
-                                 *matching)
+            queries, matched, num_masks = self._match(scores, logits, masks,
+                                                      labels)
+            losses = self._compare(
+                scores, labels.classes.flatten(), queries, matched, num_masks,
+                _take_of_layers(logits.flatten(1, 2), queries),
+                masks.flatten(0, 1).index_select(0, matched.flatten()))
+        return {name: values.sum() for name, values in losses.items()}
 
     @torch.no_grad()
     def _match(self, scores: Tensor, logits: Tensor, masks: Tensor,
                labels: MaskLabels) -> Tuple[Tensor, Tensor, int]:
-        """Find the matching of least cost, of each image and layer.
+        """Find the matching of least cost.
 
-        From scores (B, L, N, K + 1), logits (B, L, N, P) and masks (B, M, P)
-        to indices of the matched queries in (B, L, N), and of their masks in
-        (B, M), each flat and int64; and the number of masks of a layer, of
-        which an image has one at least, as mmdet counts.
+        From scores (L, B, N, K + 1), logits (L, B, N, P) and masks (B, M, P);
+        it returns what :meth:`_assign` does.
         """
-
-        def cost_of_image(scores: Tensor, logits: Tensor, masks: Tensor,
-                          classes: Tensor) -> Tensor:
-            predicted = InstanceData(scores=scores, masks=logits)
-            labelled = InstanceData(labels=classes, masks=masks)
-            return sum(
-                cost(pred_instances=predicted, gt_instances=labelled)
-                for cost in self.match_costs)
-
-        num_layers, num_queries = scores.shape[1:3]
-        cost = torch.vmap(cost_of_image)(scores.flatten(1, 2),
-                                         logits.flatten(1, 2), masks,
-                                         labels.classes)
+        costs = torch.vmap(self._cost)(scores.transpose(0, 1).flatten(1, 2),
+                                       logits.transpose(0, 1).flatten(1, 2),
+                                       masks, labels.classes)
         # The only place where the host waits.
-        on_host = torch.cat([cost, labels.present[:, None].to(cost)], dim=1)
+        on_host = torch.cat([costs, labels.present[:, None].to(costs)], dim=1)
         on_host = on_host.cpu().numpy()
         # Whatever is matched, a loss that is not finite will tell of it.
         costs = np.nan_to_num(on_host[:, :-1], posinf=0.0, neginf=0.0)
+        costs = costs.reshape(len(costs), len(scores), -1, costs.shape[-1])
         present = on_host[:, -1] > 0
-        queries, matched, num_masks = [], [], 0
-        for image, columns in enumerate(map(np.flatnonzero, present)):
-            for layer, cost_of_layer in enumerate(
-                    np.split(costs[image][:, columns], num_layers)):
-                rows, order = linear_sum_assignment(cost_of_layer)
-                first = (image * num_layers + layer) * num_queries
-                queries.append(first + rows)
-                matched.append(image * present.shape[1] + columns[order])
-            num_masks += max(len(rows), 1)
-        indices = np.stack([np.concatenate(queries), np.concatenate(matched)])
-        indices = torch.from_numpy(indices).to(cost.device, non_blocking=True)
-        return *indices, num_masks
+        numbers = np.arange(present.size).reshape(present.shape)
+        costs = [[cost[:, columns] for cost, columns in zip(layer, present)]
+                 for layer in costs.swapaxes(0, 1)]
+        numbers = [row[columns] for row, columns in zip(numbers, present)]
+        return self._assign(costs, numbers, scores.device)
 
-    def _compare(self, scores: Tensor, logits: Tensor, masks: Tensor,
-                 classes: Tensor, queries: Tensor, matched: Tensor,
-                 num_masks: int) -> Dict[str, Tensor]:
-        """Take the losses of what :meth:`_match` found."""
+    def _cost(self, scores: Tensor, logits: Tensor, masks: Tensor,
+              classes: Tensor) -> Tensor:
+        """Compare predictions of an image, (R, K + 1) and (R, P), with its
+        masks (M, P) of classes (M, ): (R, M)."""
+        predicted = InstanceData(scores=scores, masks=logits)
+        labelled = InstanceData(labels=classes, masks=masks)
+        return sum(
+            cost(pred_instances=predicted, gt_instances=labelled)
+            for cost in self.match_costs)
+
+    @staticmethod
+    def _assign(costs: Sequence[Sequence[np.ndarray]],
+                numbers: Sequence[np.ndarray],
+                device: torch.device) -> Tuple[Tensor, Tensor, int]:
+        """Find the matching of least cost on the host, of each layer and
+        image.
+
+        Args:
+            costs (Sequence[Sequence[np.ndarray]]): Of each layer and image,
+                (N, m).
+            numbers (Sequence[np.ndarray]): By which the masks of each image
+                are known, (m, ).
+            device (torch.device): For what is found.
+
+        Returns:
+            tuple[Tensor, Tensor, int]: Of each layer, the matched queries of
+            all images, in (B, N), and the numbers of their masks, both int64
+            (L, T); and the number of masks of a layer, of which an image has
+            one at least, as mmdet counts.
+        """
+        queries, matched = [], []
+        for layer in costs:
+            for image, cost in enumerate(layer):
+                rows, order = linear_sum_assignment(cost)
+                queries.append(image * len(cost) + rows)
+                matched.append(numbers[image][order])
+        num_masks = sum(max(min(cost.shape), 1) for cost in costs[0])
+        found = np.stack([np.concatenate(queries), np.concatenate(matched)])
+        found = torch.from_numpy(found).to(device, non_blocking=True)
+        return *found.view(2, len(costs), -1), num_masks
+
+    def _compare(self, scores: Tensor, classes: Tensor, queries: Tensor,
+                 matched: Tensor, num_masks: int, logits: Tensor,
+                 masks: Tensor) -> Dict[str, Tensor]:
+        """Take the losses of what :meth:`_assign` found, of each layer (L, ).
+
+        Args:
+            scores (Tensor): (L, B, N, K + 1).
+            classes (Tensor): By the number of the mask, int64.
+            queries (Tensor): Of :meth:`_assign`, as the next two.
+            matched (Tensor): Same.
+            num_masks (int): Same.
+            logits (Tensor): Of the matched queries, (L * T, P).
+            masks (Tensor): What they are compared with, (L * T, P).
+        """
+        scores = scores.flatten(1, 2)
         target = classes.new_full(scores.shape[:-1], scores.shape[-1] - 1)
-        target.view(-1)[queries] = classes.flatten()[matched]
+        target.scatter_(1, queries, classes[matched])
         weight = self.class_weight[target]
         entropy = weight * F.cross_entropy(
             scores.movedim(-1, 1), target, reduction='none')
         # As in mmdet, the weighted mean of each layer.
-        loss_cls = (entropy.sum((0, 2)) / weight.sum((0, 2))).sum()
+        loss_cls = entropy.sum(1) / weight.sum(1)
 
         # Equally many in each layer; on average over the ranks.
         num_masks = reduce_mean(scores.new_full((), num_masks))
-        logits = logits.flatten(0, 2).index_select(0, queries)
-        masks = masks.flatten(0, 1).index_select(0, matched)
         # A column is one class, to a loss that knows more.
         loss_mask = self.loss_mask(
             logits.reshape(-1, 1),
             masks.reshape(-1, 1),
-            avg_factor=num_masks * masks.shape[-1])
-        loss_dice = self.loss_dice(logits, masks, avg_factor=num_masks)
+            reduction_override='none')
+        loss_dice = self.loss_dice(logits, masks, reduction_override='none')
+        loss_mask, loss_dice = (
+            loss.view(len(scores), -1).sum(1) / num_masks
+            for loss in (loss_mask, loss_dice))
         return dict(
             cls=self.loss_cls.loss_weight * loss_cls,
-            mask=loss_mask,
+            mask=loss_mask / masks.shape[-1],
             dice=loss_dice)
+
+
+def _take_of_layers(rows: Tensor, indices: Tensor) -> Tensor:
+    """Take rows (L, R, P) by indices (L, T) within each layer: (L * T, P)."""
+    first = torch.arange(len(rows), device=rows.device) * rows.shape[1]
+    indices = (indices + first[:, None]).flatten()
+    return rows.flatten(0, 1).index_select(0, indices)
 
 
 def _draw_places(maps: Sequence[Tensor], count: int,

@@ -1,5 +1,6 @@
 from .adapters import (ADAPTERS, Mask2FormerAdapter, MaskClassifierAdapter,
                        MaskFormerAdapter, find_adapter)
+from .batched_mask2former_head import BatchedLosses, BatchedMask2FormerHead
 from .block_masking import BlockMasking
 from .deformable_attention import DeformableAttention
 from .deformable_pixel_decoder import DeformablePixelDecoder
@@ -17,10 +18,10 @@ from .target_encoder import TargetEncoder
 from .target_prediction import TargetPrediction
 
 __all__ = [
-    'ADAPTERS', 'BlockMasking', 'DeformableAttention',
-    'DeformablePixelDecoder', 'InputNoise', 'Mask2FormerAdapter',
-    'MaskClassifierAdapter', 'MaskFormerAdapter', 'MaskJEPA', 'MaskTokens',
-    'PhotometricChange', 'PlaceCentering', 'Prototypes', 'QueryToMap',
-    'RandomQueries', 'ReconstructionHead', 'StepRandom', 'TargetEncoder',
-    'TargetPrediction', 'find_adapter'
+    'ADAPTERS', 'BatchedLosses', 'BatchedMask2FormerHead', 'BlockMasking',
+    'DeformableAttention', 'DeformablePixelDecoder', 'InputNoise',
+    'Mask2FormerAdapter', 'MaskClassifierAdapter', 'MaskFormerAdapter',
+    'MaskJEPA', 'MaskTokens', 'PhotometricChange', 'PlaceCentering',
+    'Prototypes', 'QueryToMap', 'RandomQueries', 'ReconstructionHead',
+    'StepRandom', 'TargetEncoder', 'TargetPrediction', 'find_adapter'
 ]

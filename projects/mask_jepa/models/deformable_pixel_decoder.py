@@ -63,12 +63,21 @@ class DeformablePixelDecoder(MSDeformAttnPixelDecoder):
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Take the maps of a backbone, of images without padding.
 
-        They come fine to coarse, each (B, C_i, h_i, w_i).
+        They come fine to coarse, each (B, C_i, h_i, w_i). Autocast with
+        float16, in which it overflows, is switched off.
 
         Returns:
             tuple[Tensor, list[Tensor]]: Mask features, (B, C, h_0, w_0), and
             the memory, coarse to fine, each (B, C, h_i, w_i).
         """
+        device = feats[0].device.type
+        if (torch.is_autocast_enabled(device)
+                and torch.get_autocast_dtype(device) is torch.float16):
+            with torch.autocast(device, enabled=False):
+                return self._forward([level.float() for level in feats])
+        return self._forward(feats)
+
+    def _forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         coarse_to_fine = feats[::-1]
         encoded = coarse_to_fine[:self.num_encoder_levels]
         levels, positions = self._describe(

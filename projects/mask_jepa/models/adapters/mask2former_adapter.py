@@ -55,16 +55,13 @@ class Mask2FormerAdapter(MaskClassifierAdapter):
                features: Sequence[Tensor]) -> Tuple[Tensor, List[Tensor]]:
         """Run the pixel decoder: :meth:`MaskClassifierAdapter.encode`.
 
-        In float32 under autocast with float16, in which it overflows, and
-        where it is one of mmdet's heirs, since mmcv's operator knows no
-        bfloat16.
+        In float32 where it is one of mmdet's heirs, since mmcv's operator
+        knows no bfloat16.
         """
         self.require_maps(features)
-        device = features[0].device.type
-        if (isinstance(self.head.pixel_decoder, DeformablePixelDecoder)
-                and torch.get_autocast_dtype(device) is torch.bfloat16):
+        if isinstance(self.head.pixel_decoder, DeformablePixelDecoder):
             return self.head.pixel_decoder(features)
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(features[0].device.type, enabled=False):
             return self.head.pixel_decoder([f.float() for f in features])
 
     def decode(self, memory: Sequence[Tensor], mask_features: Tensor,
