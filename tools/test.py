@@ -11,7 +11,8 @@ from mmengine.runner import Runner
 from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on,
                                       leave_process_group, load_config,
-                                      make_parser, prepare_cpu_distributed)
+                                      make_parser, prepare_cpu_distributed,
+                                      require_whole)
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,6 +40,7 @@ def main() -> None:
     args = parse_args()
     with exit_on(FileNotFoundError, ValueError):
         cfg = load_config(args.config, args.cfg_options)
+        require_whole(args.checkpoint)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
         prepare_cpu_distributed(cfg)

@@ -3,7 +3,7 @@ import argparse
 import os
 import os.path as osp
 import sys
-from typing import Optional
+from typing import List, Optional
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -14,9 +14,10 @@ from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on,
-                                      leave_process_group, load_config,
-                                      make_parser, prepare_cpu_distributed)
+from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, find_checkpoints,
+                                      find_newest_whole, leave_process_group,
+                                      load_config, make_parser,
+                                      prepare_cpu_distributed, require_whole)
 
 
 def parse_args() -> argparse.Namespace:
@@ -124,6 +125,42 @@ def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
         wrapper.clip_grad.error_if_nonfinite = False
 
 
+def choose_checkpoint(cfg: Config, resume: Optional[str],
+                      init: Optional[str]) -> List[str]:
+    """Settle from which file, a whole one, the run begins, if from any.
+
+    Without options ``resume`` and ``load_from`` of the config count, as in
+    mmdet's tool.
+
+    Args:
+        cfg (Config): The config of the run; changed in place.
+        resume (str, optional): A checkpoint, or 'auto'.
+        init (str, optional): A checkpoint.
+
+    Returns:
+        list[str]: A sentence for each newer checkpoint that is damaged.
+
+    Raises:
+        ValueError: If the checkpoint is damaged, or a new run would write over
+            those of an earlier one.
+    """
+    if resume or init:
+        cfg.resume = resume is not None
+        cfg.load_from = init if resume in (None, 'auto') else resume
+    complaints = []
+    newest, *_ = find_checkpoints(cfg.work_dir) or [None]
+    if not cfg.get('resume') and newest:
+        raise ValueError(
+            f'{newest} is of an earlier run: go on with it by --resume, or '
+            'choose another --work-dir.')
+    if cfg.get('resume') and not cfg.get('load_from'):
+        cfg.load_from, complaints = find_newest_whole(cfg.work_dir)
+        cfg.resume = cfg.load_from is not None
+    elif cfg.get('load_from') and osp.isfile(cfg.load_from):
+        require_whole(cfg.load_from)
+    return complaints
+
+
 def main() -> None:
     """Train."""
     args = parse_args()
@@ -140,12 +177,12 @@ def main() -> None:
     use_gpu(cfg, args.amp)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    cfg.resume = args.resume is not None
-    cfg.load_from = args.init
-    if args.resume not in (None, 'auto'):
-        cfg.load_from = args.resume
+    with exit_on(ValueError):
+        complaints = choose_checkpoint(cfg, args.resume, args.init)
     resolve_config(cfg)
     runner = Runner.from_cfg(cfg)
+    for complaint in complaints:
+        runner.logger.warning(complaint)
     require_one_target_hook(runner)
     runner.train()
     leave_process_group()

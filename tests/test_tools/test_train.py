@@ -60,6 +60,52 @@ def test_train_resume_init_and_test(python, config_file, tmp_path):
                     '--work-dir', tmp_path / 'test')
     assert 'pretrain/prediction_error' in output
 
+    # A new run does not write over an old one, by mistake.
+    before = (work_dir / 'iter_4.pth').read_bytes()
+    assert 'is of an earlier run: go on with it by --resume' in python(
+        'tools/train.py', config_file, '--work-dir', work_dir, fails=True)
+    assert (work_dir / 'iter_4.pth').read_bytes() == before
+
+    # The newest one is damaged, and nothing says which is the newest.
+    (work_dir / 'last_checkpoint').unlink()
+    damaged = bytearray(before)
+    damaged[len(damaged) // 2] ^= 1
+    (work_dir / 'iter_4.pth').write_bytes(damaged)
+    sentence = f'{work_dir / "iter_4.pth"} is damaged'
+    for command in (('tools/test.py', config_file, work_dir / 'iter_4.pth'),
+                    ('tools/train.py', config_file, '--init',
+                     work_dir / 'iter_4.pth', '--work-dir', tmp_path / 'new'),
+                    ('tools/export_pretrained.py', work_dir / 'iter_4.pth',
+                     '--to', 'mmdet', '--out', tmp_path / 'export.pth')):
+        output = python(*command, fails=True)
+        assert output.splitlines()[-1].startswith(sentence)
+        assert 'Traceback' not in output
+    output = python('tools/train.py', config_file, '--work-dir', work_dir,
+                    '--resume')
+    assert sentence in output and 'iter_2.pth' in output
+    again = load(work_dir / 'iter_4.pth')
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(value, again['state_dict'][key]), key
+
+
+@pytest.mark.parametrize('resume, init, config, expected', [
+    (None, None, {}, (False, None)),
+    (None, 'b.pth', {}, (False, 'b.pth')),
+    ('a.pth', None, {}, (True, 'a.pth')),
+    # As in mmdet, the config's own count where there are no options.
+    (None, None, dict(load_from='c.pth'), (False, 'c.pth')),
+    (None, None, dict(load_from='c.pth', resume=True), (True, 'c.pth')),
+    (None, 'b.pth', dict(load_from='c.pth', resume=True), (False, 'b.pth')),
+    ('auto', None, dict(load_from='c.pth'), (False, None)),
+    (None, None, dict(resume=True), (False, None)),
+])
+def test_weights_come_from(root, tiny_config, tmp_path, resume, init, config,
+                           expected):
+    choose = runpy.run_path(str(root / 'tools/train.py'))['choose_checkpoint']
+    config = tiny_config({'work_dir': str(tmp_path), **config})
+    assert choose(config, resume, init) == []
+    assert (config.resume, config.load_from) == expected
+
 
 BFLOAT16 = dict(
     type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))

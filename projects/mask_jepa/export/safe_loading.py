@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from ..utils import require_whole
+
 
 class Nothing:
     """Stands for an object that was not built; swallows all it is given."""
@@ -72,10 +74,11 @@ def load_without_objects(path: str) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If ``torch.save`` did not write it, or not all of it.
+        ValueError: If ``torch.save`` did not write it, or not as it is now.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'There is no checkpoint at {path}.')
+    require_whole(path)
     try:
         try:
             return torch.load(path, map_location='cpu', weights_only=True)

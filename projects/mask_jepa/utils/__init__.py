@@ -1,5 +1,6 @@
 from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
-from .checkpoint_files import find_newest_whole, require_whole
+from .checkpoint_files import (find_checkpoints, find_newest_whole,
+                               require_whole)
 from .command_line import CFG_OPTIONS, exit_on, make_parser
 from .configs import load_config, load_model_config, require_share, stock_tool
 from .model import evaluating, unwrap
@@ -10,10 +11,10 @@ from .sampling import evenly_spread, fixed_seed, global_seed, mix_seed
 
 __all__ = [
     'ATOMIC_LOCAL', 'AtomicLocalBackend', 'CFG_OPTIONS', 'evaluating',
-    'evenly_spread', 'exit_on', 'find_newest_whole', 'fixed_seed',
-    'global_seed', 'is_logged', 'leave_process_group', 'left_out_of_log',
-    'load_config', 'load_model_config', 'log_scalars', 'make_parser',
-    'mix_seed', 'monitoring_seconds', 'note_monitoring_seconds',
+    'evenly_spread', 'exit_on', 'find_checkpoints', 'find_newest_whole',
+    'fixed_seed', 'global_seed', 'is_logged', 'leave_process_group',
+    'left_out_of_log', 'load_config', 'load_model_config', 'log_scalars',
+    'make_parser', 'mix_seed', 'monitoring_seconds', 'note_monitoring_seconds',
     'prepare_cpu_distributed', 'quiet_log', 'require_share', 'require_whole',
     'stock_tool', 'unwrap'
 ]
