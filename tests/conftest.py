@@ -46,8 +46,6 @@ TINY_OPTIONS = {
                 self_attn_cfg=ATTENTION,
                 cross_attn_cfg=ATTENTION,
                 ffn_cfg=FFN))),
-    # The faster ones; those of mmdet have tests of their own.
-    'model.prototypes.stock_losses': False,
     'train_dataloader.batch_size': 2,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,

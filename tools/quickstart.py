@@ -8,6 +8,7 @@ import os
 import os.path as osp
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -200,6 +201,8 @@ def main() -> None:
         'data', nargs='?', type=osp.abspath, help='folder of images')
     args = parser.parse_args()
     os.chdir(ROOT)
+    # Of an earlier quickstart, which a training would not write over.
+    shutil.rmtree(f'{OUT}/pretrain', ignore_errors=True)
     os.makedirs(OUT, exist_ok=True)
     data = find_data(args.data)
     os.environ['MASK_JEPA_DATA'] = data['labelled']

@@ -119,7 +119,6 @@ def test_keeps_less_than_a_supervised_step(root):
     """ResNet-50, 4 images of 64 pixels."""
     config = Config.fromfile(str(root / 'configs/mask_jepa_r50_coco.py')).model
     config.backbone.init_cfg = None
-    config.prototypes.stock_losses = False
     config.activation_checkpointing = NAMES
     _, ours = forward(MODELS.build(config), torch.randn(4, 3, 64, 64))
     stock = Config.fromstring(f'_base_ = {STOCK!r}', file_format='.py').model

@@ -43,7 +43,6 @@ def test_a_step_of_resnet_50_with_eight_images(root):
     config = Config.fromfile(str(root / 'configs/mask_jepa_r50_coco.py')).model
     config.backbone.init_cfg = None
     config.prototypes.min_places = 1  # the images are small
-    config.prototypes.stock_losses = False
     model = MODELS.build(config)
     images = torch.randn(8, 3, 64, 64)
     counts = count(model, images)

@@ -34,7 +34,7 @@ class Prototypes(BaseModule):
         stock_losses (bool): Match and compare as mmdet does, image by image
             and layer by layer, at points of the masks in full resolution:
             slower, and with the noise of the points. False is for
-            :class:`MatchedMaskLoss`. Defaults to True.
+            :class:`MatchedMaskLoss`. Defaults to False.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -48,7 +48,7 @@ class Prototypes(BaseModule):
                  min_share: float = 0.01,
                  min_places: int = 4,
                  loss_weight: float = 0.03,
-                 stock_losses: bool = True) -> None:
+                 stock_losses: bool = False) -> None:
         super().__init__()
         require_share('model.prototypes.momentum', momentum, below_one=True)
         require_share('model.prototypes.min_share', min_share, below_one=True)
