@@ -51,11 +51,10 @@ def test_large_crops_are_those_of_mmpretrain(real_data, tmp_path):
         UnlabeledImageDataset(str(listing), pipeline, crop_size=400)
         for pipeline in (OURS, STOCK))
     for index in range(len(real_data)):
-        for seed in (3, 4):
-            expected, found = stock[index, seed], ours[index, seed]
-            assert torch.equal(found['inputs'], expected['inputs'])
-            assert (found['data_samples'].ori_shape ==
-                    expected['data_samples'].ori_shape)
+        expected, found = stock[index, index], ours[index, index]
+        assert torch.equal(found['inputs'], expected['inputs'])
+        assert (found['data_samples'].ori_shape ==
+                expected['data_samples'].ori_shape)
 
 
 @pytest.mark.parametrize('size', [32, 64])

@@ -4,7 +4,9 @@ import re
 import runpy
 import sys
 
+import cv2
 import pytest
+import torch
 from matplotlib.image import imread
 
 from projects.mask_jepa.visualization import draw_health
@@ -89,6 +91,8 @@ def test_loading_is_timed(root, real_data, tmp_path, monkeypatch, capsys,
     tool = 'tools/analysis_tools/benchmark_loading.py'
     monkeypatch.chdir(root)
     monkeypatch.setenv('COLUMNS', '120')
+    for library, name in ((cv2, 'setNumThreads'), (torch, 'set_num_threads')):
+        monkeypatch.setattr(library, name, lambda count: None)
     monkeypatch.setattr(sys, 'argv', [
         tool, 'configs/mask_jepa_r18_tiny.py', '--num-images', '4', '--rounds',
         '2', *options, '--cfg-options',
