@@ -150,12 +150,13 @@ def load(content, tmp_path, size=32):
 
 @pytest.mark.parametrize('size', [32, 1000])  # reduced, and whole
 @pytest.mark.parametrize('share', [0.0, 0.01, 0.3, 0.99])
-@pytest.mark.parametrize('orientation', [1, 6])
+@pytest.mark.parametrize('orientation, progressive', [
+    (1, False), (1, True), (6, False)])
 def test_truncated_file_is_refused(real_data, tmp_path, size, share,
-                                   orientation):
+                                   orientation, progressive):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    content = encode(photo(real_data), exif=exif)
+    content = encode(photo(real_data), exif=exif, progressive=progressive)
     assert load(content, tmp_path, size).shape == (size, size, 3)
     with pytest.raises(UnreadableImageError, match='photo.jpg: .'):
         load(content[:int(share * len(content))], tmp_path, size)
@@ -167,9 +168,11 @@ def test_what_follows_an_image_does_no_harm(real_data):
     assert np.array_equal(EncodedImage(content + b'phone').whole, expected)
 
 
-def test_broken_bytes_are_judged_as_by_pillow(real_data):
+@pytest.mark.parametrize('progressive', [False, True])
+def test_broken_bytes_are_judged_as_by_pillow(real_data, progressive):
     """It refuses some of them, and makes the best of most."""
-    content = encode(photo(real_data).resize((160, 120)))
+    content = encode(
+        photo(real_data).resize((160, 120)), progressive=progressive)
     rng = np.random.default_rng(0)
     refused = 0
     for place in rng.integers(700, len(content), 150):

@@ -75,34 +75,24 @@ def test_loaders_get_what_works_here(monkeypatch, has_gpu, num_workers):
         torch.utils.data.DataLoader([1], **loader)
 
 
-def resume_config(folder, **options):
-    return make(
-        work_dir=str(folder),
-        train_dataloader=dict(dataset=dict(
-            type='UnlabeledImageDataset', image_list='of an earlier run')),
-        **options)
-
-
 def test_only_a_resumed_run_sees_the_images_with_which_it_began(tmp_path):
-    for folder in (tmp_path / 'work', tmp_path / 'other'):
-        folder.mkdir()
-        for name in ('last_checkpoint', 'iter_2.pth', 'image_list.txt'):
-            (folder / name).write_text('')
-    checkpoint = str(tmp_path / 'other' / 'iter_2.pth')
-    for options, expected in (
-            (dict(resume=False), None),
-            (dict(resume=False, load_from=checkpoint), None),
-            (dict(resume=True), tmp_path / 'work'),
-            (dict(resume=True, load_from=checkpoint), tmp_path / 'other')):
-        config = resume_config(tmp_path / 'work', **options)
+    image_list = tmp_path / 'image_list.txt'
+    image_list.write_text('')
+    checkpoint = str(tmp_path / 'iter_2.pth')
+
+    def listed(**options):
+        config = make(
+            train_dataloader=dict(dataset=dict(
+                type='UnlabeledImageDataset', image_list='of another run')),
+            **options)
         resolve_config(config)
-        found = config.train_dataloader.dataset.get('image_list')
-        assert found == (expected and str(expected / 'image_list.txt'))
-    for name in ('image_list.txt', 'last_checkpoint'):
-        (tmp_path / 'work' / name).unlink()
-        config = resume_config(tmp_path / 'work', resume=True)
-        resolve_config(config)
-        assert 'image_list' not in config.train_dataloader.dataset
+        return config.train_dataloader.dataset.get('image_list')
+
+    assert listed(resume=True, load_from=checkpoint) == str(image_list)
+    assert listed(resume=False, load_from=checkpoint) is None
+    assert listed(resume=True, load_from=None) is None
+    image_list.unlink()
+    assert listed(resume=True, load_from=checkpoint) is None
 
 
 # The length of a training in passes over eight images, two at a time.

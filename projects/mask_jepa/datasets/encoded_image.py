@@ -16,7 +16,8 @@ CV2_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8
 }
-# Within the pixels of a JPEG only restart markers, d0 to d7, may stand.
+JPEG_END = b'\xff\xd9'
+# Within a scan only restart markers, d0 to d7, may stand.
 JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
 
 
@@ -24,12 +25,11 @@ class EncodedImage:
     """An image file in memory, of which only the header has been read.
 
     OpenCV is the fastest decoder of JPEG here, but returns a truncated one
-    half grey. So it gets those in RGB or grey, upright, in a single scan, and
-    whole: with no marker after the start of the scan but the last two bytes.
-    Pillow gets all others: it refuses truncated files, and gets CMYK,
-    palettes, transparency and EXIF orientation right; only 16-bit greyscale,
-    which it clips to white, goes to OpenCV again. Both decode JPEG by
-    libjpeg-turbo, to the same pixels.
+    half grey. So it gets those in RGB or grey, upright, and whole. Pillow gets
+    all others: it refuses truncated files, and gets CMYK, palettes,
+    transparency and EXIF orientation right; only 16-bit greyscale, which it
+    clips to white, goes to OpenCV again. Both decode JPEG by libjpeg-turbo, to
+    the same pixels.
 
     Args:
         content (bytes): The whole file.
@@ -87,13 +87,12 @@ class EncodedImage:
         reduction = 1
         if self.is_jpeg:
             fitting = min(height // min_shape[0], width // min_shape[1])
-            reduction = max(
-                factor for factor in CV2_FLAGS if factor <= max(fitting, 1))
+            reduction = max(factor for factor in CV2_FLAGS
+                            if factor <= max(fitting, 1))
         image = self.whole if reduction == 1 else self._decode(reduction)
-        rows, columns = (
-            slice(
-                round(begin / reduction), round((begin + length) / reduction))
-            for begin, length in ((top, height), (left, width)))
+        rows, columns = (slice(
+            round(begin / reduction), round((begin + length) / reduction))
+                         for begin, length in ((top, height), (left, width)))
         return image[rows, columns]
 
     def _decode(self, reduction: int) -> np.ndarray:
@@ -116,7 +115,11 @@ class EncodedImage:
     def _is_plain_jpeg(self) -> bool:
         """Tell whether OpenCV can be trusted with it."""
         if (self.image.format != 'JPEG' or self.image.mode not in ('RGB', 'L')
-                or 2 <= self.orientation <= 8):
+                or 2 <= self.orientation <= 8
+                or not self.content.endswith(JPEG_END)):
             return False
+        if 'progressive' in self.image.info:
+            return True  # It reads all scans before it gives any pixel.
+        # Of a single scan it gives the pixels before a broken place.
         marker = JPEG_MARKER.search(self.content, self._header_end)
         return marker is not None and marker.end() == len(self.content)

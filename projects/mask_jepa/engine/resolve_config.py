@@ -61,13 +61,10 @@ def keep_images(cfg: Config) -> None:
         return
     # A config that an earlier run has left may name the list of that.
     dataset.pop('image_list', None)
-    if not cfg.get('resume'):
-        return
-    checkpoint = cfg.get('load_from') or osp.join(cfg.work_dir,
-                                                  'last_checkpoint')
-    image_list = osp.join(osp.dirname(checkpoint), IMAGE_LIST)
-    if osp.isfile(checkpoint) and osp.isfile(image_list):
-        dataset.image_list = image_list
+    if cfg.get('resume') and cfg.get('load_from'):
+        image_list = osp.join(osp.dirname(cfg.load_from), IMAGE_LIST)
+        if osp.isfile(image_list):
+            dataset.image_list = image_list
 
 
 def is_unlabeled(dataset: dict) -> bool:
