@@ -13,7 +13,8 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+        non_blocking=True),  # from train_dataloader.pin_memory
     # It starts where stock Mask2Former starts, from ImageNet, with its frozen
     # batch norm. From nothing: model.backbone.init_cfg=None and
     # model.backbone.norm_cfg of group norm, since the statistics of batch norm

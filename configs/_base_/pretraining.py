@@ -11,12 +11,15 @@ custom_imports = dict(
 max_iters = interval = dynamic_intervals = image_size = batch_augments = None
 
 # Transforms without a size of their own crop to the dataset's crop_size.
+# With LoadUnlabeledImage, mmpretrain.RandomResizedCrop and PackDetInputs in
+# their place the crops are the same, but slower.
 train_pipeline = [
-    dict(type='LoadUnlabeledImage'),
-    dict(type='mmpretrain.RandomResizedCrop', crop_ratio_range=(0.2, 1.0)),
+    dict(type='ReadUnlabeledImage'),
+    dict(type='DecodeRandomResizedCrop', crop_ratio_range=(0.2, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(
-        type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
+        type='PackUnlabeledInputs',
+        meta_keys=('img_path', 'ori_shape', 'img_shape'))
 ]
 test_pipeline = [
     dict(type='LoadUnlabeledImage'),
@@ -29,8 +32,9 @@ test_pipeline = [
 train_dataloader = dict(
     _delete_=True,
     batch_size=8,  # on each of 8 GPUs
-    num_workers=4,
+    num_workers=4,  # on each GPU; see docs/performance.md
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='SeekableInfiniteSampler', shuffle=True),
     dataset=dict(
         type='UnlabeledImageDataset',

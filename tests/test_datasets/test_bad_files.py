@@ -9,6 +9,11 @@ from projects.mask_jepa.datasets import (SeekableInfiniteSampler,
                                          UnlabeledImageDataset)
 
 BAD = ('corrupt.jpg', 'truncated.jpg', 'zero.png')
+WHOLE = [dict(type='LoadUnlabeledImage')]
+CROPPED = [
+    dict(type='ReadUnlabeledImage'),
+    dict(type='DecodeRandomResizedCrop', scale=16)
+]
 
 
 @pytest.fixture
@@ -34,12 +39,12 @@ def warnings_of(text):
     return [line for line in text.splitlines() if 'unreadable' in line]
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('num_workers, pipeline', [
+    (0, WHOLE), (2, WHOLE), (2, CROPPED)])
 def test_each_is_named_once_over_several_epochs(spoilt_folder, log,
-                                                num_workers):
+                                                num_workers, pipeline):
     dataset = UnlabeledImageDataset(
-        str(spoilt_folder), [dict(type='LoadUnlabeledImage')],
-        max_bad_fraction=0.3)
+        str(spoilt_folder), pipeline, max_bad_fraction=0.3)
     loader = DataLoader(
         dataset,
         batch_size=2,

@@ -20,6 +20,13 @@ AUGMENT = [
 ]
 
 
+REDUCED = [
+    dict(type='ReadUnlabeledImage'),
+    dict(type='DecodeRandomResizedCrop', scale=32),
+    *AUGMENT[2:]
+]
+
+
 def make(source, pipeline=LOAD, **options):
     return UnlabeledImageDataset(source, pipeline, **options)
 
@@ -38,6 +45,50 @@ def test_folder_is_searched_recursively(image_folder):
         if path.suffix in ('.jpg', '.JPG'))
     assert sorted(paths_of(dataset)) == expected
     assert len(dataset) == 9
+
+
+def test_hidden_files_and_links_to_nowhere_are_no_images(image_folder):
+    expected = paths_of(make(str(image_folder)))
+    (image_folder / '._scene_0.jpg').write_text('of a Mac')
+    (image_folder / 'gone.jpg').symlink_to('nowhere.jpg')
+    assert paths_of(make(str(image_folder))) == expected
+    (image_folder / 'linked').symlink_to('nested')
+    assert len(make(f'{image_folder}/')) == len(expected) + 4
+
+
+def test_earlier_list_keeps_later_images_out(image_folder, tmp_path):
+    more = tmp_path / 'more.txt'
+    more.write_text('images/scene_2.jpg\nimages/scene_0.jpg\n')
+    sources = [str(image_folder), str(more), str(image_folder)]
+    before = make(sources)
+    listing = tmp_path / 'listing'
+    listing.write_text(before.listing)
+    assert before.listing.count('nested/scene_3.jpg') == 2
+    shutil.copy(image_folder / 'scene_0.jpg', image_folder / 'new.jpg')
+    more.write_text(f'images/new.jpg\n{more.read_text()}')
+    assert len(make(sources)) == len(before) + 3
+    after = make(sources, image_list=str(listing))
+    assert paths_of(after) == paths_of(before)
+    assert after.listing == before.listing
+    # Elsewhere as well.
+    image_folder.rename(tmp_path / 'moved')
+    moved = make(str(tmp_path / 'moved'))
+    listing.write_text(moved.listing)
+    assert len(make(str(tmp_path / 'moved'), image_list=str(listing))) == 9
+
+
+def test_images_missing_from_an_earlier_list_are_named(image_folder,
+                                                       tmp_path):
+    listing = tmp_path / 'listing'
+    listing.write_text(make(str(image_folder)).listing)
+    (image_folder / 'nested' / 'scene_3.jpg').unlink()
+    (image_folder / 'scene_4.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=(
+            '2 of the images .*listing.* are missing, among them '
+            '.*nested/scene_3.jpg: put them back, or delete the list')):
+        make(str(image_folder), image_list=str(listing))
+    with pytest.raises(ValueError, match='from 1 sources.* has 2'):
+        make([str(image_folder)] * 2, image_list=str(listing))
 
 
 def test_several_folders_come_in_order(image_folder, tmp_path):
@@ -89,8 +140,9 @@ def spoil_global_state(seed):
     torch.manual_seed(seed)
 
 
-def test_augmentation_follows_the_seed_alone(image_folder):
-    dataset = make(str(image_folder), AUGMENT)
+@pytest.mark.parametrize('pipeline', [AUGMENT, REDUCED])
+def test_augmentation_follows_the_seed_alone(image_folder, pipeline):
+    dataset = make(str(image_folder), pipeline)
     spoil_global_state(1)
     first = dataset[2, 77]
     spoil_global_state(2)
@@ -134,6 +186,7 @@ def sized(*transforms):
 
 @pytest.mark.parametrize('pipeline', [
     sized(dict(type='mmpretrain.RandomResizedCrop')),
+    [dict(type='ReadUnlabeledImage'), dict(type='DecodeRandomResizedCrop')],
     sized(dict(type='mmpretrain.ResizeEdge', edge='short'),
           dict(type='mmpretrain.CenterCrop')),
 ])
@@ -153,3 +206,16 @@ def test_crop_of_its_own_stays(image_folder):
 def test_crop_without_any_size_names_the_key(image_folder):
     with pytest.raises(ValueError, match='train_dataloader.dataset.crop_size'):
         make(str(image_folder), sized(dict(type='mmpretrain.CenterCrop')))
+
+
+@pytest.mark.parametrize('flip', [0.0, 1.0])
+def test_packed_inputs_are_those_of_mmdet(image_folder, flip):
+    ours, stock = (
+        make(str(image_folder), sized(
+            dict(type='RandomFlip', prob=flip),
+            dict(type=packer, meta_keys=('img_path', 'flip'))))[3]
+        for packer in ('PackUnlabeledInputs', 'PackDetInputs'))
+    assert torch.equal(ours['inputs'], stock['inputs'])
+    assert ours['inputs'].is_contiguous()
+    assert (ours['data_samples'].metainfo == stock['data_samples'].metainfo
+            == dict(img_path=stock['data_samples'].img_path, flip=bool(flip)))

@@ -2,9 +2,13 @@
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import LOG_PROCESSORS
 
 from projects.mask_jepa.engine import resolve_config
 
@@ -50,6 +54,45 @@ def test_images_of_other_kinds_keep_their_arguments():
     config = make(test_dataloader=dict(dataset=dict(type='CocoDataset')))
     resolve_config(config)
     assert config.test_dataloader.dataset == dict(type='CocoDataset')
+
+
+@pytest.mark.parametrize('has_gpu', [False, True])
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_loaders_get_what_works_here(monkeypatch, has_gpu, num_workers):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: has_gpu)
+    options = dict(num_workers=num_workers, batch_size=2)
+    workers = dict(persistent_workers=True, prefetch_factor=3)
+    expected = dict(options, **(workers if num_workers else {}),
+                    **(dict(pin_memory=True) if has_gpu else {}))
+    for split in ('train', 'val', 'test'):
+        config = make()
+        config[f'{split}_dataloader'] = dict(
+            options, **workers, pin_memory=True, dataset=dict(crop_size=96))
+        resolve_config(config)
+        loader = config[f'{split}_dataloader'].to_dict()
+        loader.pop('dataset')
+        assert loader == expected
+        torch.utils.data.DataLoader([1], **loader)
+
+
+def test_only_a_resumed_run_sees_the_images_with_which_it_began(tmp_path):
+    image_list = tmp_path / 'image_list.txt'
+    image_list.write_text('')
+    checkpoint = str(tmp_path / 'iter_2.pth')
+
+    def listed(**options):
+        config = make(
+            train_dataloader=dict(dataset=dict(
+                type='UnlabeledImageDataset', image_list='of another run')),
+            **options)
+        resolve_config(config)
+        return config.train_dataloader.dataset.get('image_list')
+
+    assert listed(resume=True, load_from=checkpoint) == str(image_list)
+    assert listed(resume=False, load_from=checkpoint) is None
+    assert listed(resume=True, load_from=None) is None
+    image_list.unlink()
+    assert listed(resume=True, load_from=checkpoint) is None
 
 
 # The length of a training in passes over eight images, two at a time.
@@ -125,3 +168,32 @@ def test_console_shows_the_losses_alone(make_runner, logged):
     assert logged(runner, 'ema/momentum').keys() == {3, 6, 9, 12}
     assert logged(runner, 'queries/sigma').keys() == {3, 6, 9, 12}
     assert len(logged(runner, 'health/leak')) == 12
+
+
+@pytest.mark.parametrize('waiting, shares', [
+    # Four workers deliver four batches each time; ten or eleven deliveries
+    # count, of two seconds each, and 48 steps of one second.
+    (lambda step: 2 * (step % 4 == 0), ('29%', '31%')),
+    (lambda step: 0.1, ()),
+    # Two pictures, not the images.
+    (lambda step: 90 * (step % 25 == 0), ()),
+])
+def test_a_run_that_waits_for_images_is_told_once(tmp_path, waiting, shares):
+    log = tmp_path / 'run.log'
+    MMLogger.get_instance('waits', log_file=str(log), log_level='WARNING')
+    hub = MessageHub.get_instance('waits')
+    processor = LOG_PROCESSORS.build(
+        dict(type='LossLogProcessor', by_epoch=False))
+    for step in range(130):
+        hub.update_scalar('train/data_time', waiting(step))
+        hub.update_scalar('train/time', 1 + waiting(step))
+        if step % 10 == 9:
+            runner = SimpleNamespace(
+                message_hub=hub, iter=step, max_iters=130, _train_loop=None,
+                train_dataloader=SimpleNamespace(num_workers=4))
+            processor.get_log_after_iter(runner, step, 'train')
+    lines = log.read_text().splitlines()
+    assert len(lines) == bool(shares)
+    for line in lines:
+        assert re.search(f"({'|'.join(shares)}) of the last 50 .*num_workers, "
+                         'which is 4', line)

@@ -1,4 +1,6 @@
 """2N iterations equal N + resume + N, bit for bit."""
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -120,6 +122,22 @@ def test_new_run_from_old_weights_draws_its_own_numbers(make_runner):
     name = 'backbone.conv1.weight'
     assert torch.equal(runner.model.state_dict()[name],
                        first.model.state_dict()[name])
+
+
+@pytest.mark.parametrize('changed', [False, True])
+def test_other_images_after_a_resume_are_told(make_runner, image_folder,
+                                              changed):
+    options = {'train_cfg.max_iters': 1,
+               'default_hooks.checkpoint.interval': 1}
+    run(make_runner, options, 'work')
+    if changed:
+        (image_folder / 'scene_0.jpg').rename(image_folder / 'other.jpg')
+    options.update({'train_cfg.max_iters': 2, 'resume': True})
+    runner, _ = run(make_runner, options, 'work')
+    assert ('other.jpg' in Path(runner.work_dir, 'image_list.txt').read_text()
+            ) == changed
+    text = next(Path(runner._log_dir).glob('*.log')).read_text()
+    assert ('The images are not those with which' in text) == changed
 
 
 def test_resume_reads_no_earlier_image(make_runner, monkeypatch):

@@ -206,7 +206,6 @@ def test_browsing_real_images_shows_what_is_hidden(python, real_data,
         tmp_path / 'in', '--num-batches', '1', '--cfg-options',
         f'train_dataloader.dataset.data_root={listed}',
         'train_dataloader.batch_size=3', 'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
         'model.masking.ratio=0.25')
     assert 'Drew 3 images to ' in output
     assert [path.name for path in (tmp_path / 'in').iterdir()] == [

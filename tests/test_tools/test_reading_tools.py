@@ -1,9 +1,12 @@
 """Tools that read what runs have left: reports and comparisons."""
 import json
+import re
 import runpy
 import sys
 
+import cv2
 import pytest
+import torch
 from matplotlib.image import imread
 
 from projects.mask_jepa.visualization import draw_health
@@ -75,6 +78,32 @@ def test_every_run_has_its_curve_in_every_panel():
         lines = {line.get_label(): line for line in axis.lines}
         assert list(lines['one'].get_xdata()) == [10, 20, 30]
         assert list(lines['two'].get_ydata()) == [20, 40, 60]
+
+
+# Images of a core in a second.
+
+
+@pytest.mark.parametrize('options', [[], ['--resave-at', '300']])
+def test_loading_is_timed(root, real_data, tmp_path, monkeypatch, capsys,
+                          options):
+    listing = tmp_path / 'images.txt'
+    listing.write_text('\n'.join(map(str, real_data)))
+    tool = 'tools/analysis_tools/benchmark_loading.py'
+    monkeypatch.chdir(root)
+    monkeypatch.setenv('COLUMNS', '120')
+    for library, name in ((cv2, 'setNumThreads'), (torch, 'set_num_threads')):
+        monkeypatch.setattr(library, name, lambda count: None)
+    monkeypatch.setattr(sys, 'argv', [
+        tool, 'configs/mask_jepa_r18_tiny.py', '--num-images', '4', '--rounds',
+        '2', *options, '--cfg-options',
+        f'train_dataloader.dataset.data_root={listing}'])
+    runpy.run_path(tool, run_name='__main__')
+    printed = capsys.readouterr().out
+    assert '4 images, crops of 128 pixels' in printed
+    speeds = re.findall(r'│ +(\d+) \((\d+) to (\d+)\)', printed)
+    assert len(speeds) == 3
+    for median, slowest, fastest in speeds:
+        assert 0 < int(slowest) <= int(median) <= int(fastest)
 
 
 # The report of one run.

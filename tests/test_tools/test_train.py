@@ -1,6 +1,7 @@
 """Training and testing, by the tools and by their scripts."""
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -32,7 +33,8 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def test_train_resume_init_and_test(python, config_file, tmp_path):
+def test_train_resume_init_and_test(python, config_file, image_folder,
+                                    tmp_path):
     work_dir = tmp_path / 'work'
     python('tools/train.py', config_file, '--work-dir', work_dir)
     names = {path.name for path in work_dir.iterdir()}
@@ -41,10 +43,17 @@ def test_train_resume_init_and_test(python, config_file, tmp_path):
         'mask_jepa_mmseg.pth'
     } <= names
 
-    # From the first half, in another place, to the same end.
+    # From the first half, in another place, to the same end, also if there
+    # are more images now.
+    listed = (work_dir / 'image_list.txt').read_text().splitlines()
+    assert listed == sorted(str(path.relative_to(image_folder))
+                            for path in image_folder.rglob('*.jpg'))
+    shutil.copy(image_folder / 'scene_0.jpg', image_folder / 'later.jpg')
     other = tmp_path / 'other'
-    python('tools/train.py', config_file, '--work-dir', other, '--resume',
-           work_dir / 'iter_2.pth')
+    output = python('tools/train.py', config_file, '--work-dir', other,
+                    '--resume', work_dir / 'iter_2.pth')
+    assert 'Left out: 1 images' in output
+    assert (other / 'image_list.txt').read_text().splitlines() == listed
     whole, resumed = load(work_dir / 'iter_4.pth'), load(other / 'iter_4.pth')
     for key, value in whole['state_dict'].items():
         assert torch.equal(value, resumed['state_dict'][key]), key

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from PIL import Image
 
+from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
                                       make_parser)
 from projects.mask_jepa.visualization import draw_inputs
@@ -31,6 +32,7 @@ def main() -> None:
         parser.error('--num-batches must be at least 1.')
     with exit_on(FileNotFoundError, ValueError):
         cfg = load_config(args.config, args.cfg_options)
+    resolve_config(cfg)
     init_default_scope(cfg.default_scope)
     seed = set_random_seed(cfg.get('randomness', {}).get('seed'))
     cfg.model.backbone.init_cfg = None  # Nothing is computed, so no weights.

@@ -1,8 +1,12 @@
-from .loading import LoadUnlabeledImage, UnreadableImageError
+from .encoded_image import EncodedImage
+from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
+                      PackUnlabeledInputs, ReadUnlabeledImage,
+                      UnreadableImageError)
 from .seekable_sampler import SeekableInfiniteSampler
-from .unlabeled_image_dataset import UnlabeledImageDataset
+from .unlabeled_image_dataset import IMAGE_LIST, UnlabeledImageDataset
 
 __all__ = [
-    'LoadUnlabeledImage', 'SeekableInfiniteSampler', 'UnlabeledImageDataset',
-    'UnreadableImageError'
+    'DecodeRandomResizedCrop', 'EncodedImage', 'IMAGE_LIST',
+    'LoadUnlabeledImage', 'PackUnlabeledInputs', 'ReadUnlabeledImage',
+    'SeekableInfiniteSampler', 'UnlabeledImageDataset', 'UnreadableImageError'
 ]

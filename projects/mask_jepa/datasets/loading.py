@@ -1,25 +1,43 @@
-import io
+from contextlib import contextmanager
+from typing import Iterator
 
+import cv2
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
+from mmpretrain.datasets.transforms import RandomResizedCrop
+from PIL import UnidentifiedImageError
+
+from .encoded_image import EncodedImage
 
 
 class UnreadableImageError(Exception):
     """An image file that is missing, or that cannot be decoded whole."""
 
 
+@contextmanager
+def unreadable(path: str) -> Iterator[None]:
+    """Turn any error of a block into an UnreadableImageError with a path."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(
+            f'{path}: not an image of a known format') from error
+    except Exception as error:
+        # Image libraries raise nearly every type on broken bytes.
+        reason = str(error) or type(error).__name__
+        raise UnreadableImageError(f'{path}: {reason}') from error
+
+
 @TRANSFORMS.register_module()
 class LoadUnlabeledImage(LoadImageFromFile):
     """Load any photograph as 8-bit BGR, or say that it cannot be read.
 
-    OpenCV, the default of :class:`mmcv.transforms.LoadImageFromFile`, returns
-    a truncated JPEG half grey. Pillow refuses it, and gets CMYK, palettes,
-    transparency and EXIF orientation right, so Pillow decodes; only 16-bit
-    greyscale, which Pillow clips to white, goes to OpenCV.
+    As :class:`EncodedImage` decodes: truncated files are refused, EXIF
+    orientation is honoured, and 16-bit greyscale keeps its range.
 
     Args:
         **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
@@ -37,16 +55,9 @@ class LoadUnlabeledImage(LoadImageFromFile):
             UnreadableImageError: If the file cannot be decoded whole.
         """
         path = results['img_path']
-        try:
+        with unreadable(path):
             content = fileio.get(path, backend_args=self.backend_args)
-            image = decode_image(content)
-        except UnidentifiedImageError as error:
-            raise UnreadableImageError(
-                f'{path}: not an image of a known format') from error
-        except Exception as error:
-            # Image libraries raise nearly every type on broken bytes.
-            reason = str(error) or type(error).__name__
-            raise UnreadableImageError(f'{path}: {reason}') from error
+            image = EncodedImage(content).whole
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(
@@ -54,16 +65,88 @@ class LoadUnlabeledImage(LoadImageFromFile):
         return results
 
 
-def decode_image(content: bytes) -> np.ndarray:
-    """Decode a whole image file to 8-bit BGR, (H, W, 3).
+@TRANSFORMS.register_module()
+class ReadUnlabeledImage(LoadImageFromFile):
+    """Read an image file for :class:`DecodeRandomResizedCrop`.
 
-    Raises:
-        Exception: Of many types, if the bytes are no whole image.
+    Args:
+        **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
+            ``backend_args`` matters for remote storage.
     """
-    if not content:
-        raise ValueError('the file is empty')
-    image = Image.open(io.BytesIO(content))  # reads the header only
-    if image.mode.startswith('I'):  # 16 bits
-        image.load()  # OpenCV would not notice that a file is truncated.
-        return mmcv.imfrombytes(content, flag='color', backend='cv2')
-    return mmcv.imfrombytes(content, flag='color', backend='pillow')
+
+    def transform(self, results: dict) -> dict:
+        """Read the file at ``img_path``, and of the image the header.
+
+        Returns:
+            dict: With ``encoded_image``, an :class:`EncodedImage`.
+
+        Raises:
+            UnreadableImageError: If the file is missing or no image.
+        """
+        path = results['img_path']
+        with unreadable(path):
+            results['encoded_image'] = EncodedImage(
+                fileio.get(path, backend_args=self.backend_args))
+        return results
+
+
+@TRANSFORMS.register_module()
+class DecodeRandomResizedCrop(RandomResizedCrop):
+    """mmpretrain's RandomResizedCrop, drawn before the image is decoded.
+
+    Stands after :class:`ReadUnlabeledImage`, and gives what
+    :class:`LoadUnlabeledImage` and
+    :class:`mmpretrain.datasets.RandomResizedCrop` give with the same seed, in
+    less time: the crops are the same. Where a crop of a JPEG is at least twice
+    as large as ``scale`` in both directions, the file is decoded at a half, a
+    quarter or an eighth of its size. The edges of the crop are then rounded to
+    pixels of that size, so they are off by at most half a pixel of the result;
+    and its pixels are means of those that the interpolation would skip.
+
+    Args:
+        **kwargs: As for :class:`mmpretrain.datasets.RandomResizedCrop`.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Crop, decode and resize an image.
+
+        Returns:
+            dict: With ``img`` (H, W, 3), uint8, ``img_shape`` and
+            ``ori_shape``, that of the whole image.
+
+        Raises:
+            UnreadableImageError: If the file cannot be decoded whole.
+        """
+        encoded = results.pop('encoded_image')
+        with unreadable(results['img_path']):
+            shape = encoded.shape
+            # It looks at the shape alone.
+            place = self.rand_crop_params(np.broadcast_to(np.uint8(0), shape))
+            image = encoded.crop(*place, min_shape=self.scale)
+        image = mmcv.imresize(
+            image,
+            tuple(self.scale[::-1]),
+            interpolation=self.interpolation,
+            backend=self.backend)
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=shape)
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackUnlabeledInputs(PackDetInputs):
+    """mmdet's PackDetInputs for 8-bit colour images, in less time.
+
+    OpenCV mirrors an image and takes its channels apart several times faster
+    than numpy copies the views that mmcv and mmdet make for that.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack ``img`` (H, W, 3) as mmdet does, to the same values."""
+        image = results['img']
+        if image.strides[1] < 0:  # a view, mirrored by RandomFlip
+            image = cv2.flip(image[:, ::-1], 1)
+        planes = np.empty((3, *image.shape[:2]), np.uint8)
+        cv2.split(image, tuple(planes))
+        # So mmdet finds the memory as it wants to leave it.
+        results['img'] = planes.transpose(1, 2, 0)
+        return super().transform(results)

@@ -1,12 +1,17 @@
+import hashlib
+import os
+import os.path as osp
 from itertools import chain, repeat
 
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, is_main_process
+from mmengine.fileio import put
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils import mix_seed, unwrap
+from ..datasets import IMAGE_LIST
+from ..utils import ATOMIC_LOCAL, mix_seed, unwrap
 
 
 @HOOKS.register_module()
@@ -20,7 +25,14 @@ class ExactResumeHook(Hook):
     seeded anew in each iteration. Mask-JEPA's own noise needs no help
     (:class:`StepRandom`), but that a new run from the weights of another
     draws its own.
+
+    The names of the images are written to ``image_list.txt`` in the work
+    directory, from which :func:`resolve_config` lets a resumed run take them,
+    and their digest to the checkpoints. If it is another one after a resume,
+    a warning says so.
     """
+
+    images_before = images = None  # digests
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the own random numbers, unless this run goes on.
@@ -29,6 +41,7 @@ class ExactResumeHook(Hook):
         and all checkpoints of a run are tested with the same noise.
         """
         if runner._resume:
+            self.images_before = checkpoint['meta'].get('images')
             return
         weights = checkpoint.get('state_dict', checkpoint)
         for name, value in unwrap(runner.model).random.state_dict().items():
@@ -47,6 +60,7 @@ class ExactResumeHook(Hook):
                 'and train_dataloader.sampler.type='
                 f'"SeekableInfiniteSampler", but found {type(loop).__name__} '
                 f'and {type(sampler).__name__}.')
+        self._keep_listing(runner)
         if runner.iter == 0:
             return
         batch_size = loop.dataloader.batch_sampler.batch_size
@@ -54,6 +68,27 @@ class ExactResumeHook(Hook):
         # The loop will throw away as many batches as it has done iterations.
         iterator = type(loop.dataloader_iterator)(loop.dataloader)
         loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
+
+    def _keep_listing(self, runner: Runner) -> None:
+        """Write the names of the images; warn if they are not as before."""
+        listing = getattr(runner.train_dataloader.dataset, 'listing', None)
+        if listing is None:  # another kind of data set
+            return
+        content = os.fsencode(listing)
+        self.images = hashlib.sha256(content).hexdigest()
+        if self.images_before not in (None, self.images):
+            runner.logger.warning(
+                'The images are not those with which this run began, so it '
+                'will not end as one without the interruption: its '
+                f'{IMAGE_LIST} is not beside the checkpoint.')
+        if is_main_process():
+            put(content,
+                osp.join(runner.work_dir, IMAGE_LIST),
+                backend_args=dict(backend=ATOMIC_LOCAL))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the digest of the images."""
+        checkpoint['meta']['images'] = self.images
 
     def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Seed dropout and its like for this iteration."""

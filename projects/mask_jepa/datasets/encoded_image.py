@@ -1,0 +1,125 @@
+import io
+import re
+from functools import cached_property
+from typing import Tuple
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.image.io import _pillow2array
+from PIL import ExifTags, Image
+
+# By the factor by which an image is reduced; JPEG has no others.
+CV2_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8
+}
+JPEG_END = b'\xff\xd9'
+# Within a scan only restart markers, d0 to d7, may stand.
+JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+
+
+class EncodedImage:
+    """An image file in memory, of which only the header has been read.
+
+    OpenCV is the fastest decoder of JPEG here, but returns a truncated one
+    half grey. So it gets those in RGB or grey, upright, and whole. Pillow gets
+    all others: it refuses truncated files, and gets CMYK, palettes,
+    transparency and EXIF orientation right; only 16-bit greyscale, which it
+    clips to white, goes to OpenCV again. Both decode JPEG by libjpeg-turbo, to
+    the same pixels.
+
+    Args:
+        content (bytes): The whole file.
+
+    Raises:
+        Exception: Here and from all methods, of many types, if the bytes are
+            no whole image.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        if not content:
+            raise ValueError('the file is empty')
+        self.content = content
+        self.image = Image.open(io.BytesIO(content))
+        # Several pictures in one file, as some phones write, are MPO.
+        self.is_jpeg = self.image.format in ('JPEG', 'MPO')
+        self._header_end = self.image.fp.tell()  # of JPEG: the first scan
+
+    @cached_property
+    def orientation(self) -> int:
+        """As in EXIF; from 5 on the stored rows are columns when shown."""
+        return self.image.getexif().get(ExifTags.Base.Orientation, 1)
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """All pixels, 8-bit BGR, (H, W, 3)."""
+        return self._decode(reduction=1)
+
+    @cached_property
+    def shape(self) -> Tuple[int, int]:
+        """Height and width as shown, in pixels; of JPEG from the header."""
+        if not self.is_jpeg:
+            return self.whole.shape[:2]
+        width, height = self.image.size
+        return (width, height) if 5 <= self.orientation <= 8 else (height,
+                                                                   width)
+
+    def crop(self, top: int, left: int, height: int, width: int,
+             min_shape: Tuple[int, int]) -> np.ndarray:
+        """Decode a part of the image, not larger than it has to be.
+
+        JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) at
+        which the part is not smaller than asked for; its edges are rounded to
+        the pixels of that scale. Other formats are decoded whole.
+
+        Args:
+            top, left, height, width (int): The part, in pixels of ``shape``.
+            min_shape (tuple[int, int]): Least height and width of the result,
+                unless the part is smaller itself.
+
+        Returns:
+            np.ndarray: 8-bit BGR, (height, width, 3), each divided by the
+            reduction.
+        """
+        reduction = 1
+        if self.is_jpeg:
+            fitting = min(height // min_shape[0], width // min_shape[1])
+            reduction = max(factor for factor in CV2_FLAGS
+                            if factor <= max(fitting, 1))
+        image = self.whole if reduction == 1 else self._decode(reduction)
+        rows, columns = (slice(
+            round(begin / reduction), round((begin + length) / reduction))
+                         for begin, length in ((top, height), (left, width)))
+        return image[rows, columns]
+
+    def _decode(self, reduction: int) -> np.ndarray:
+        """Decode to 8-bit BGR; JPEG at a fraction of its size, rounded up."""
+        if self._is_plain_jpeg():
+            image = cv2.imdecode(
+                np.frombuffer(self.content, np.uint8),
+                CV2_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+            if image is not None:
+                return image
+        elif self.image.mode.startswith('I'):  # 16 bits
+            self.image.load()  # OpenCV would not notice a truncated file.
+            return mmcv.imfrombytes(self.content, flag='color', backend='cv2')
+        # As the pixels of an image can be read in one size only.
+        image = Image.open(io.BytesIO(self.content))
+        if reduction > 1:
+            image.draft(None, [side // reduction for side in image.size])
+        return _pillow2array(image, flag='color')
+
+    def _is_plain_jpeg(self) -> bool:
+        """Tell whether OpenCV can be trusted with it."""
+        if (self.image.format != 'JPEG' or self.image.mode not in ('RGB', 'L')
+                or 2 <= self.orientation <= 8
+                or not self.content.endswith(JPEG_END)):
+            return False
+        if 'progressive' in self.image.info:
+            return True  # It reads all scans before it gives any pixel.
+        # Of a single scan it gives the pixels before a broken place.
+        marker = JPEG_MARKER.search(self.content, self._header_end)
+        return marker is not None and marker.end() == len(self.content)
