@@ -35,7 +35,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
-from train import use_gpu, use_mixed_precision
+from train import use_gpu
 
 from projects.mask_jepa.benchmark import (ARMS, AXES, TrainingStep, compare,
                                           draw_comparison, draw_scaling,
@@ -43,6 +43,7 @@ from projects.mask_jepa.benchmark import (ARMS, AXES, TrainingStep, compare,
                                           make_scaling_table, measure,
                                           measure_scaling, time_in_turn,
                                           usable_tflops)
+from projects.mask_jepa.engine import resolve_config
 from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
                                       make_parser)
 
@@ -74,8 +75,9 @@ def parse_args() -> argparse.Namespace:
         'from --batch-size and --image-size')
     parser.add_argument(
         '--amp',
-        action='store_true',
-        help='automatic mixed precision, bfloat16 where the GPU has it')
+        action=argparse.BooleanOptionalAction,
+        help='automatic mixed precision; by default on a GPU that has '
+        'bfloat16, as in tools/train.py')
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -110,20 +112,30 @@ def choose_device(args: argparse.Namespace) -> torch.device:
         raise SystemExit('--device cuda needs a GPU, and torch sees none.')
     if device.type == 'cuda':
         torch.backends.cudnn.benchmark = True
+        if args.cpu_time:
+            raise SystemExit('--cpu-time is for a CPU: on a GPU leave it out.')
     elif args.amp:
         raise SystemExit('--amp needs a GPU: leave it out.')
-    if args.cpu_time and device.type == 'cuda':
-        raise SystemExit('--cpu-time is for a CPU: on a GPU leave it out.')
     return device
 
 
-def choose_arms(args: argparse.Namespace, device: torch.device) -> list:
+def choose_precision(args: argparse.Namespace, device: torch.device) -> str:
+    """Find the precision of a training with these options."""
+    if device.type == 'cpu' or args.amp is False:
+        return 'float32'
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return 'bfloat16'
+    return 'float16' if args.amp else 'float32'
+
+
+def choose_arms(args: argparse.Namespace, device: torch.device,
+                precision: str) -> list:
     """Leave out what cannot run, and say so."""
     if args.arms:
         return args.arms
     arms = list(ARMS)
     compiled = get_compiling_cuda_version() != 'not available'
-    if device.type == 'cuda' and (args.amp or not compiled):
+    if device.type == 'cuda' and (precision != 'float32' or not compiled):
         print('Without the arm supervised: mmcv\'s deformable attention knows '
               'no bfloat16, and on a GPU needs its compiled op.')
         arms.remove('supervised')
@@ -138,9 +150,7 @@ def build_step(args: argparse.Namespace, device: torch.device, cfg: Config,
     """Build a step as tools/train.py would."""
     cfg = copy.deepcopy(cfg)
     if device.type == 'cuda':
-        use_gpu(cfg)
-    if args.amp:
-        use_mixed_precision(cfg)
+        use_gpu(cfg, args.amp)
     clock = time.process_time if args.cpu_time else time.perf_counter
     return TrainingStep(cfg, batch, device, clock, args.compile)
 
@@ -180,7 +190,7 @@ def run_comparison(args: argparse.Namespace, cfg: Config, device: torch.device,
             name:
             make_step(*make_arm(name, cfg, args.batch_size, args.image_size,
                                 args.num_points))
-            for name in choose_arms(args, device)
+            for name in choose_arms(args, device, result['precision'])
         }
     time_in_turn(steps, args.steps, args.warmup)
     dtype = dict(
@@ -223,12 +233,10 @@ def main() -> None:
     MMLogger.get_instance('benchmark', log_level='ERROR')
     with exit_on(FileNotFoundError, ValueError):
         cfg = load_config(args.config, args.cfg_options)
+        resolve_config(cfg)
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
-    precision = 'float32'
-    if args.amp:
-        precision = ('bfloat16' if torch.cuda.is_bf16_supported(
-            including_emulation=False) else 'float16')
+    precision = choose_precision(args, device)
     result = describe(args, device, precision)
     title = (f'{osp.basename(args.config)}: {args.batch_size} × '
              f'{args.image_size} pixels, {precision}, {result["device"]}, '

@@ -115,6 +115,7 @@ read_pip_settings() {  # uv does not: where packages come from, and how
             *.trusted-host) : "${UV_INSECURE_HOST:=$value}" ;;
             *.cert) : "${SSL_CERT_FILE:=$value}" ;;
             *.proxy) : "${ALL_PROXY:=$value}" ;;
+            *.timeout | *.default-timeout) : "${UV_HTTP_TIMEOUT:=$value}" ;;
             *.no-cache-dir) : "${UV_NO_CACHE:=$value}" ;;
         esac
     done < <("$VENV_PYTHON" -m pip config list)
