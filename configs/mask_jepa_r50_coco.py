@@ -51,7 +51,7 @@ model = dict(
     centering=dict(),
     # stock_losses=True compares masks as mmdet does, at points and one image
     # at a time: a step takes a GPU twice as long.
-    prototypes=dict(loss_weight=0.03),
+    prototypes=dict(loss_weight=0.03, stock_losses=False),
     # The mask losses give the logits their level.
     loss_mask_level=None)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import draw_scene, forget_globals
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
+from scenes_and_globals import draw_scene, forget_globals
 from torch import multiprocessing
 
 from projects.mask_jepa.engine import resolve_config

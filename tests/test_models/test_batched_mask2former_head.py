@@ -12,8 +12,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
-from step_counts import StepCounts
 
+from projects.mask_jepa.benchmark import StepCounts
 from projects.mask_jepa.models import DeformablePixelDecoder
 from projects.mask_jepa.models.batched_mask2former_head import split_classes
 

@@ -80,7 +80,7 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     damaged = bytearray(before)
     damaged[len(damaged) // 2] ^= 1
     (work_dir / 'iter_4.pth').write_bytes(damaged)
-    sentence = f'{work_dir / "iter_4.pth"} is damaged'
+    sentence = f'{work_dir / "iter_4.pth"} is a damaged checkpoint'
     for command in (('tools/test.py', config_file, work_dir / 'iter_4.pth'),
                     ('tools/train.py', config_file, '--init',
                      work_dir / 'iter_4.pth', '--work-dir', tmp_path / 'new'),

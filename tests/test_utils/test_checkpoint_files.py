@@ -31,7 +31,7 @@ def test_no_flipped_bit_is_loaded_as_another_value(checkpoint):
         try:
             require_whole(str(checkpoint))
         except ValueError as error:
-            assert str(error).startswith(f'{checkpoint} is damaged')
+            assert f'{checkpoint} is a damaged checkpoint' in str(error)
             refused += 1
             continue
         loaded = torch.load(checkpoint, weights_only=True)
@@ -42,7 +42,7 @@ def test_no_flipped_bit_is_loaded_as_another_value(checkpoint):
 
 
 @pytest.mark.parametrize('share, sentence', [
-    (0, 'is empty'), (0.3, 'not all of a file'), (0.99, 'not all of a file')])
+    (0, 'but empty'), (0.3, 'not all of one'), (0.99, 'not all of one')])
 def test_cut_file_is_refused(checkpoint, share, sentence):
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[:int(share * len(whole))])
@@ -72,8 +72,8 @@ def test_newest_whole_one_is_found(checkpoint):
     (folder / 'iter_100.pth').write_bytes(whole)
     path, (newest, next_one) = find_newest_whole(str(folder))
     assert path == str(folder / 'iter_80.pth')
-    assert 'iter_110.pth is empty' in newest
-    assert 'iter_100.pth is damaged' in next_one
+    assert 'iter_110.pth is no checkpoint of tensors, but empty' in newest
+    assert 'iter_100.pth is a damaged checkpoint' in next_one
 
     for each in folder.glob('iter_*.pth'):
         each.write_bytes(b'')

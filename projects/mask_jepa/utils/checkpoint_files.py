@@ -21,11 +21,12 @@ def require_whole(path: str) -> None:
     with open(path, 'rb') as file:
         head = file.read(4)
     if not head:
-        raise ValueError(f'{path} is empty: give another checkpoint.')
+        raise ValueError(f'{path} is no checkpoint of tensors, but empty: '
+                         'give another one.')
     if head != b'PK\x03\x04' and not zipfile.is_zipfile(path):
         return
-    damaged = (f'{path} is damaged, or not all of a file: give another '
-               'checkpoint.')
+    damaged = (f'{path} is a damaged checkpoint, or not all of one: give '
+               'another one.')
     try:
         with zipfile.ZipFile(path) as archive:
             checksums = {}
