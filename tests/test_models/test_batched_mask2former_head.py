@@ -140,7 +140,7 @@ def same_points(monkeypatch):
 
 
 @pytest.mark.parametrize('counts', [
-    (3, 2), (0, 1), (1, 0), (0, 0), (13, 4)], ids=str)
+    (3, 2), (0, 1), (0, 0), (13, 4)], ids=str)
 @pytest.mark.parametrize('task', STOCK)
 def test_losses_and_gradients_are_those_of_the_stock_model(
         task, counts, same_points):
@@ -285,7 +285,7 @@ def peak_memory(function):
     return max(itertools.accumulate(sizes))
 
 
-@pytest.mark.parametrize('counts', [(2, 2), (0, 1), (12, 9)], ids=str)
+@pytest.mark.parametrize('counts', [(0, 1), (12, 9)], ids=str)
 @pytest.mark.parametrize('task', STOCK)
 def test_losses_take_no_more_memory(task, counts):
     peaks = []
