@@ -197,7 +197,7 @@ def open_page(browser):
         page.on('pageerror', lambda error: page.complaints.append(str(error)))
         page.on('request', lambda request: page.requests.append(request.url)
                 if not request.url.startswith('data:') else None)
-        page.goto(path.as_uri())
+        page.goto(path.as_uri(), timeout=120_000)  # on a busy machine
         return page
 
     yield open_
