@@ -1,0 +1,133 @@
+"""Cut large images with instances into tiles, for training and for scoring.
+
+    tile_coco.py annotations/instances_train.json train/ --size 512 --out tiles
+
+A microscope's or an aerial image with hundreds of objects is more than the
+queries of a mask classifier, and scaled down its objects vanish. The tiles of
+an image cover it, evenly spaced, at native scale; they overlap by --overlap
+pixels at least. What of an object lies in a tile is annotated there, if it is
+--min-share of it at least. The folder gets images/ and annotations.json, in
+which each tile names the file it is cut from ("parent"), so that a choice of
+5 % can be one of source images, and where ("x", "y").
+"""
+import argparse
+import json
+import math
+import os
+import os.path as osp
+import sys
+from typing import Iterator, List, Tuple
+
+# `projects` is found two folders up, also without an installation.
+sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from rich.progress import track
+
+from projects.mask_jepa.utils import AtomicLocalBackend, exit_on, make_parser
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument('annotations', help='json file in the form of COCO')
+    parser.add_argument('images', help='folder of its images')
+    parser.add_argument('--out', required=True, help='folder for the tiles')
+    parser.add_argument(
+        '--size', type=int, default=512, help='side of a tile in pixels')
+    parser.add_argument(
+        '--overlap',
+        type=int,
+        default=0,
+        help='pixels that neighbours share at least')
+    parser.add_argument(
+        '--min-share',
+        type=float,
+        default=0.2,
+        help='share of an object that makes it one of the tile, in (0, 1]')
+    return parser.parse_args()
+
+
+def spread(length: int, size: int, overlap: int) -> List[int]:
+    """Space tiles of a size evenly over a length: where they begin."""
+    if length <= size:
+        return [0]
+    count = math.ceil((length - overlap) / (size - overlap))
+    return [round(each) for each in np.linspace(0, length - size, count)]
+
+
+def crop_masks(coco: COCO, image_id: int) -> Iterator[Tuple[dict, np.ndarray]]:
+    """Read the masks of an image, each (H, W), with their annotations."""
+    for annotation in coco.loadAnns(coco.getAnnIds(image_id)):
+        yield annotation, coco.annToMask(annotation)
+
+
+def annotate(annotation: dict, mask: np.ndarray, number: int,
+             tile_id: int) -> dict:
+    """Describe what of an object, (h, w), lies in a tile."""
+    encoded = coco_mask.encode(np.asfortranarray(mask))
+    return dict(
+        annotation,
+        id=number,
+        image_id=tile_id,
+        segmentation=dict(encoded, counts=encoded['counts'].decode()),
+        bbox=coco_mask.toBbox(encoded).tolist(),
+        area=int(mask.sum()))
+
+
+def main() -> None:
+    """Cut, image by image."""
+    args = parse_args()
+    with exit_on(FileNotFoundError, ValueError):
+        if not 0 <= args.overlap < args.size or not 0 < args.min_share <= 1:
+            raise ValueError('--overlap must lie in [0, --size) and '
+                             '--min-share in (0, 1].')
+        if osp.exists(osp.join(args.out, 'annotations.json')):
+            raise ValueError(f'{args.out} holds tiles already: choose another '
+                             '--out, or remove it.')
+        coco = COCO(args.annotations)
+        os.makedirs(osp.join(args.out, 'images'), exist_ok=True)
+        tiles, objects = [], []
+        for source in track(coco.loadImgs(coco.getImgIds()), 'Cutting'):
+            path = osp.join(args.images, source['file_name'])
+            image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+            if image is None:
+                raise FileNotFoundError(f'There is no image at {path}.')
+            masks = list(crop_masks(coco, source['id']))
+            stem = osp.splitext(source['file_name'])[0].replace('/', '_')
+            for y in spread(image.shape[0], args.size, args.overlap):
+                for x in spread(image.shape[1], args.size, args.overlap):
+                    window = slice(y, y + args.size), slice(x, x + args.size)
+                    tile = image[window]
+                    name = f'{stem}_{x}_{y}.png'
+                    tiles.append(
+                        dict(
+                            id=len(tiles) + 1,
+                            file_name=name,
+                            width=tile.shape[1],
+                            height=tile.shape[0],
+                            parent=source['file_name'],
+                            x=x,
+                            y=y))
+                    for annotation, mask in masks:
+                        part = mask[window]
+                        if 0 < part.sum() >= args.min_share * mask.sum():
+                            objects.append(
+                                annotate(annotation, part,
+                                         len(objects) + 1, tiles[-1]['id']))
+                    if not cv2.imwrite(
+                            osp.join(args.out, 'images', name), tile):
+                        raise ValueError(f'Cannot write tiles to {args.out}.')
+        content = dict(coco.dataset, images=tiles, annotations=objects)
+        # Last, so that a folder with annotations is a whole one.
+        AtomicLocalBackend().put_text(
+            json.dumps(content), osp.join(args.out, 'annotations.json'))
+    print(f'{len(tiles)} tiles with {len(objects)} objects, of '
+          f'{len(coco.imgs)} images, are in {args.out}.')
+
+
+if __name__ == '__main__':
+    main()
