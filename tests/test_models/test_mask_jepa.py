@@ -352,3 +352,20 @@ def test_losses_need_no_masks_in_full_resolution(make_model, images,
     assert whole[0]['loss_prototype_mask'] > 0
     torch.testing.assert_close(ours[0], whole[0], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours[1], whole[1], rtol=1e-3, atol=1e-5)
+
+
+def test_clean_images_are_encoded_as_they_are(make_model, images):
+    """And teach nothing but masks and the image itself."""
+    model = make_model(dict(clean_share=1.0, photometric_change=None))
+    step = model.predict_target(images)
+    assert torch.equal(step.noisy_image, images)
+    assert not step.hidden_on_grid.any()
+    losses = model(images, mode='loss')
+    assert losses['loss_jepa'] == 0
+    assert losses['loss_prototype_mask'] > 0
+    some = make_model(dict(clean_share=0.5))
+    many = images[:1].expand(64, -1, -1, -1)
+    _, hidden, _ = some.corrupt(many, torch.Generator().manual_seed(0))
+    hidden = hidden.flatten(1)
+    assert 16 < (~hidden.any(dim=1)).sum() < 48
+    assert hidden[hidden.any(dim=1)].float().mean() == 0.5

@@ -34,6 +34,15 @@ class MaskLabels(NamedTuple):
             for classes, masks, present in zip(*self)
         ]
 
+    def join(self, other: 'MaskLabels') -> 'MaskLabels':
+        """Add masks of the same images, whose grid is as fine or finer."""
+        masks = F.interpolate(
+            self.masks, other.masks.shape[-2:], mode='nearest')
+        return MaskLabels(
+            torch.cat([self.classes, other.classes], dim=1),
+            torch.cat([masks, other.masks], dim=1),
+            torch.cat([self.present, other.present], dim=1))
+
 
 class MatchedMaskLoss(nn.Module):
     """The losses of a mask classifier, for all images and layers at once.

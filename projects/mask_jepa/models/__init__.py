@@ -10,6 +10,7 @@ from .mask_tokens import MaskTokens
 from .photometric_change import PhotometricChange
 from .place_centering import PlaceCentering
 from .prototypes import Prototypes
+from .pseudo_instances import PseudoInstances
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
@@ -22,6 +23,7 @@ __all__ = [
     'DeformableAttention', 'DeformablePixelDecoder', 'InputNoise',
     'Mask2FormerAdapter', 'MaskClassifierAdapter', 'MaskFormerAdapter',
     'MaskJEPA', 'MaskTokens', 'PhotometricChange', 'PlaceCentering',
-    'Prototypes', 'QueryToMap', 'RandomQueries', 'ReconstructionHead',
-    'StepRandom', 'TargetEncoder', 'TargetPrediction', 'find_adapter'
+    'Prototypes', 'PseudoInstances', 'QueryToMap', 'RandomQueries',
+    'ReconstructionHead', 'StepRandom', 'TargetEncoder', 'TargetPrediction',
+    'find_adapter'
 ]

@@ -10,8 +10,8 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from ..losses import MatchedMaskLoss
-from ..utils import global_seed
+from ..losses import MaskLabels, MatchedMaskLoss
+from ..utils import global_seed, require_share
 from .activation_checkpointing import checkpoint_activations
 from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
@@ -20,6 +20,7 @@ from .mask_tokens import MaskTokens
 from .photometric_change import PhotometricChange
 from .place_centering import PlaceCentering
 from .prototypes import Prototypes, segment
+from .pseudo_instances import PseudoInstances
 from .query_to_map import QueryToMap
 from .random_queries import RandomQueries
 from .reconstruction_head import ReconstructionHead
@@ -52,6 +53,9 @@ class MaskJEPA(BaseModel):
         noise (dict): Arguments of :class:`InputNoise`. Defaults to dict().
         masking (dict): Arguments of :class:`BlockMasking`. Defaults to
             dict().
+        clean_share (float): Share of the images that are encoded as they are,
+            with nothing hidden and no noise, in [0, 1], drawn image by image:
+            they teach the masks alone. Defaults to 0.0, the paper's.
         query_sigma (float): Noise of the queries where no hook schedules it,
             in [0, 1]. Defaults to 1.0, the paper's.
         prediction_stride (int): Stride of the grid on which the target is
@@ -99,6 +103,7 @@ class MaskJEPA(BaseModel):
                  photometric_change: OptConfigType = None,
                  noise: ConfigType = dict(),
                  masking: ConfigType = dict(),
+                 clean_share: float = 0.0,
                  query_sigma: float = 1.0,
                  prediction_stride: int = 8,
                  reconstruction: bool = True,
@@ -112,6 +117,7 @@ class MaskJEPA(BaseModel):
                      type='VarianceCovarianceLoss'),
                  centering: OptConfigType = None,
                  prototypes: OptConfigType = None,
+                 pseudo_instances: OptConfigType = None,
                  seed: Optional[int] = None,
                  channels_last: bool = False,
                  activation_checkpointing: Sequence[str] = (),
@@ -126,7 +132,8 @@ class MaskJEPA(BaseModel):
         self.adapter = adapter_class(self.panoptic_head)
         for name in self.adapter.class_modules:
             getattr(self.panoptic_head,
-                    name).requires_grad_(prototypes is not None)
+                    name).requires_grad_(prototypes is not None
+                                         or pseudo_instances is not None)
         self.target = TargetEncoder(adapter_class, self.backbone, self.neck,
                                     self.panoptic_head.pixel_decoder)
 
@@ -141,6 +148,8 @@ class MaskJEPA(BaseModel):
         if not denoising:
             self.noise.gamma = 1.0
         self.masking = BlockMasking(**masking)
+        require_share('model.clean_share', clean_share)
+        self.clean_share = clean_share
         self.mask_tokens = MaskTokens(self.adapter.memory_channels)
         self.random_queries = RandomQueries(query_sigma)
         self.query_to_map = QueryToMap(channels, self.adapter.num_heads,
@@ -157,12 +166,23 @@ class MaskJEPA(BaseModel):
         if centering is not None:
             self.centering = PlaceCentering(channels, **centering)
         self.prototypes = None
+        num_prototypes = self.adapter.num_classes
+        self.pseudo_instances = None
+        if pseudo_instances is not None:
+            self.adapter.require_mask_losses()
+            num_prototypes -= 1  # the last class is that of things
+            self.pseudo_instances = PseudoInstances(num_prototypes,
+                                                    **pseudo_instances)
         if prototypes is not None:
             self.adapter.require_mask_losses()
-            self.prototypes = Prototypes(self.adapter.num_classes, channels,
+            self.prototypes = Prototypes(num_prototypes, channels,
                                          **prototypes)
-            if not self.prototypes.stock_losses:
-                self.loss_masks = MatchedMaskLoss.of_head(self.panoptic_head)
+        teacher = self.prototypes or self.pseudo_instances
+        self.stock_losses = getattr(teacher, 'stock_losses', False)
+        self.mask_loss_weight = getattr(teacher, 'loss_weight', 0.0)
+        self.learns_masks = teacher is not None
+        if self.learns_masks and not self.stock_losses:
+            self.loss_masks = MatchedMaskLoss.of_head(self.panoptic_head)
 
         self.loss_jepa = MODELS.build(loss_jepa)
         self.loss_reconstruction = MODELS.build(loss_reconstruction)
@@ -238,9 +258,8 @@ class MaskJEPA(BaseModel):
         """Take one step of Mask-JEPA on clean images x, up to the losses."""
         # Steps 1 to 7.
         generator = self.random(inputs.device)
-        stock_losses = (
-            self.prototypes is not None and self.prototypes.stock_losses)
-        step = self.predict_target(inputs, generator, full_masks=stock_losses)
+        step = self.predict_target(
+            inputs, generator, full_masks=self.stock_losses)
 
         # 8. JEPA loss, at the hidden places.
         losses = dict(
@@ -262,22 +281,30 @@ class MaskJEPA(BaseModel):
                 [step.mask_features, *step.memory[1:]])
 
         # 11. The head's own losses, with what recurs in the target as labels.
-        if self.prototypes is not None:
-            labels = self.prototypes(step.target_on_grid)
+        if self.learns_masks:
+            labels = self.pseudo_labels(inputs, step.target_on_grid)
             predicted = (step.class_scores, step.mask_logits)
-            if stock_losses:
+            if self.stock_losses:
                 with global_seed(generator):
                     mask_losses = self.adapter.mask_losses(
                         *predicted, labels.instances())
             else:
                 mask_losses = self.loss_masks(*predicted, labels, generator)
             for name, loss in mask_losses.items():
-                losses[f'loss_prototype_{name}'] = (
-                    self.prototypes.loss_weight * loss)
+                losses[f'loss_prototype_{name}'] = self.mask_loss_weight * loss
 
         # 12. Each loss has its weight; the sum is MMEngine's, and the target
         #     moves after the optimiser's step (EMATargetHook).
         return losses
+
+    def pseudo_labels(self, image: Tensor, target: Tensor) -> MaskLabels:
+        """Label clean images: what recurs in the target, and single things."""
+        if self.pseudo_instances is None:
+            return self.prototypes(target)
+        things = self.pseudo_instances(image)
+        if self.prototypes is None:
+            return things
+        return self.prototypes(target).join(things)
 
     def corrupt(self, image: Tensor,
                 generator: torch.Generator) -> Tuple[Tensor, Tensor, Tensor]:
@@ -293,7 +320,14 @@ class MaskJEPA(BaseModel):
             view = self.photometric_change(image, generator)
         hidden = self.masking(view, generator)
         hidden_pixels = resize_mask(hidden, view.shape[-2:])
-        return view, hidden, self.noise(view, hidden_pixels, generator)
+        noisy = self.noise(view, hidden_pixels, generator)
+        if self.clean_share:
+            clean = torch.rand((len(view), 1, 1, 1),
+                               generator=generator,
+                               device=view.device) < self.clean_share
+            hidden = hidden & ~clean
+            noisy = torch.where(clean, view, noisy)
+        return view, hidden, noisy
 
     def predict_target(self,
                        image: Tensor,
@@ -332,13 +366,17 @@ class MaskJEPA(BaseModel):
 
         # 6. Predictor: the transformer decoder.
         inputs = masked_memory, mask_features, queries
+        mask_grid = grid
+        if self.pseudo_instances is not None:
+            mask_grid = tuple(side // self.pseudo_instances.stride
+                              for side in image.shape[-2:])
         query_embeddings, class_scores, mask_logits = (
             self.adapter.decode(*inputs)
-            if full_masks else self.adapter.decode_on_grid(*inputs, grid))
+            if full_masks else self.adapter.decode_on_grid(*inputs, mask_grid))
 
         # 7. From queries back to a map, through the masks.
         logits_on_grid = mask_logits[-1]
-        if full_masks:
+        if logits_on_grid.shape[-2:] != grid:
             logits_on_grid = F.interpolate(logits_on_grid, grid, mode='area')
         prediction, mask_weights = self.query_to_map(query_embeddings,
                                                      logits_on_grid)
