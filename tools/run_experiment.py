@@ -2,7 +2,9 @@
 import argparse
 import os
 import os.path as osp
+import subprocess
 import sys
+from typing import Dict, List
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -52,6 +54,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def prepare(preparations: Dict[str, List[str]]) -> None:
+    """Make the data that are missing; a RuntimeError if a tool fails."""
+    for path, command in preparations.items():
+        if not osp.exists(path) and subprocess.run([sys.executable, *command
+                                                    ]).returncode:
+            raise RuntimeError(f'{command[0]} has not made {path}.')
+
+
 def main() -> None:
     """Make what is missing."""
     args = parse_args()
@@ -74,6 +84,7 @@ def main() -> None:
         os.makedirs(out, exist_ok=True)
         try:
             with exit_on(RuntimeError, ValueError, OSError):
+                prepare(experiment.preparations)
                 Workers(store, args.jobs, args.gpus).make(missing)
         finally:
             write_results(experiment, store, out)

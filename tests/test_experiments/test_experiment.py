@@ -74,6 +74,18 @@ def test_arms_of_a_seed_share_a_pretraining(write_plan):
     assert origins['target'].branch == 'target'
 
 
+def test_options_of_an_arm_are_its_own(write_plan):
+
+    def change(plan):
+        plan['arms']['random'] = dict(options={'model.depth': 3})
+
+    runs = read_experiment(write_plan(change)).finetunings
+    depths = {run.arm: run.config.model.get('depth') for run in runs}
+    assert depths == dict(none=None, ours=None, random=3)
+    digests = {run.digest for run in runs if run.seed == 0}
+    assert len(digests) == 6  # three arms with two numbers of labels
+
+
 def test_options_change_the_configs(write_plan):
 
     def change(plan):
@@ -109,6 +121,7 @@ def test_missing_key_is_named(write_plan, key):
     ('pretrainings', dict(library='mmdet3d'), "library names 'mmdet3d'"),
     ('pretrainings', dict(options={'hooks.3.a': 1}), 'py: .*Index 3 exceeds'),
     ('tasks', dict(options={'model.init_cfg.type.a': 1}), 'task.py: '),
+    ('arms', dict(options={'model.init_cfg.type.a': 1}), 'task.py: '),
     ('tasks', dict(metrics='mIoU'), r"tasks\['streets'\] has metrics"),
     ('tasks', dict(config=None), 'must be a config file, but is None'),
     ('tasks', dict(library='mmsegmentation'), "names 'mmsegmentation'"),

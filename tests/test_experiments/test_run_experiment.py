@@ -1,6 +1,7 @@
 """The command: which runs it would make, and what it writes."""
 import json
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -176,3 +177,17 @@ def test_a_package_that_a_task_lacks_is_named(run, monkeypatch, root):
     monkeypatch.chdir(root)
     with pytest.raises(SystemExit, match='panopticapi is not installed'):
         run('configs/experiments/small_coco_panoptic.py', '--list')
+
+
+def test_what_is_missing_is_prepared_once(tmp_path, monkeypatch, capfd):
+    prepare = runpy.run_path(str(ROOT / 'tools/run_experiment.py'))['prepare']
+    monkeypatch.chdir(tmp_path)
+    Path('have.py').write_text('import pathlib, sys\n'
+                               'pathlib.Path(sys.argv[1]).mkdir()\n'
+                               'print("made", sys.argv[1])\n')
+    Path('cannot.py').write_text('raise SystemExit("There is no source.")')
+    for _ in range(2):
+        prepare({'data': ['have.py', 'data']})
+    assert capfd.readouterr().out == 'made data\n'
+    with pytest.raises(RuntimeError, match='cannot.py has not made tiles'):
+        prepare({'data': ['have.py', 'data'], 'tiles': ['cannot.py']})

@@ -8,15 +8,15 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..export import BRANCHES, PARTS, TARGET_LIBRARIES
-from .runs import Finetuning, Pretraining, Task
+from .runs import Finetuning, Pretraining, Task, merge_options
 
 KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',
         'compare_with')
 ENTRY_KEYS = dict(
     pretrainings=('config', 'library', 'options'),
     tasks=('config', 'library', 'metric', 'scale', 'options'),
-    arms=('pretraining', 'parts', 'branch', 'tasks', 'label_fractions',
-          'seeds'))
+    arms=('pretraining', 'parts', 'branch', 'options', 'tasks',
+          'label_fractions', 'seeds'))
 PRETRAINING_LIBRARIES = ('mask_jepa', 'mmpretrain')
 
 
@@ -29,6 +29,8 @@ class Experiment(NamedTuple):
     # All runs that give a score, those of one seed together; each knows
     # the pretraining that it needs.
     finetunings: List[Finetuning]
+    # Files or folders that they need, and the tools that make them.
+    preparations: Dict[str, List[str]]
 
     @property
     def pretrainings(self) -> List[Pretraining]:
@@ -73,10 +75,13 @@ def read_experiment(path: str) -> Experiment:
       (default: ours).
     - ``tasks``: name -> ``config``, ``library``, ``metric`` as that library
       logs it, ``scale`` to multiply it with (default: 1), ``options``.
-    - ``arms``: name -> ``pretraining`` (none: random weights), ``parts`` and
-      ``branch`` as for ``tools/export_pretrained.py``; ``tasks``,
-      ``label_fractions``, ``seeds`` narrow an arm to some of them.
+    - ``arms``: name -> ``pretraining`` (none: the initial weights of the
+      task), ``parts`` and ``branch`` as for ``tools/export_pretrained.py``;
+      ``options`` of its fine-tunings; ``tasks``, ``label_fractions``,
+      ``seeds`` narrow an arm to some of them.
     - ``compare_with``: arms that the others are compared with, seed by seed.
+    - ``preparations``, where data have to be made first: path -> the tool that
+      makes it, with its arguments.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -99,12 +104,13 @@ def read_experiment(path: str) -> Experiment:
         finetunings.append(
             Finetuning(arm, tasks[task], fraction, seed, pretraining,
                        entry.get('branch', 'online'),
-                       entry.get('parts', PARTS)))
+                       entry.get('parts', PARTS), entry.get('options')))
     with open(path, encoding='utf-8') as file:
         docstring = ast.get_docstring(ast.parse(file.read())) or ''
     return Experiment(
         osp.splitext(osp.basename(path))[0],
-        docstring.partition('\n')[0], plan.compare_with, finetunings)
+        docstring.partition('\n')[0], plan.compare_with, finetunings,
+        plan.get('preparations', {}))
 
 
 def count_images(config: Config, library: str) -> int:
@@ -121,10 +127,7 @@ def _task(name: str, entry: Dict) -> Task:
 
 def _load(entry: Dict) -> Config:
     config = Config.fromfile(entry.config)
-    try:
-        config.merge_from_dict(dict(entry.get('options', {})))
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f'options do not fit {entry.config}: {error}')
+    merge_options(config, entry.get('options', {}))
     return config
 
 

@@ -78,11 +78,16 @@ class Finetuning:
         task (Task): What is trained.
         fraction (float): Share of the labelled images, in (0, 1].
         seed (int): Of the random numbers, and of the choice of images.
-        pretraining (Pretraining, optional): None: random weights.
+        pretraining (Pretraining, optional): None: the initial weights of the
+            task's config.
         branch (str): 'online' or 'target'; Mask-JEPA only.
         parts (Iterable[str]): As for ``tools/export_pretrained.py``.
             Mask-JEPA only: of other pretrainings, the model takes what it
             knows, the backbone.
+        options (dict, optional): As for ``--cfg-options``, of this arm alone.
+
+    Raises:
+        ValueError: If the options do not fit.
     """
 
     def __init__(self,
@@ -92,8 +97,11 @@ class Finetuning:
                  seed: int,
                  pretraining: Optional[Pretraining] = None,
                  branch: str = 'online',
-                 parts: Iterable[str] = PARTS) -> None:
+                 parts: Iterable[str] = PARTS,
+                 options: Optional[dict] = None) -> None:
         config = copy.deepcopy(task.config)
+        if options:
+            merge_options(config, options)
         images = choose_images(task.num_images, fraction, seed)
         dataset = config.train_dataloader.dataset
         if isinstance(dataset.get('indices'), list):
@@ -136,9 +144,10 @@ class Finetuning:
             list[str]: Arguments of the Python interpreter.
         """
         if self.pretraining:
-            self.config.model.init_cfg = dict(
-                type='Pretrained',
-                checkpoint=self._initial_weights(folder, pretraining_folder))
+            # After the initial weights of the config, which those parts keep
+            # that were not pretrained.
+            self.config.load_from = self._initial_weights(
+                folder, pretraining_folder)
         return _command(
             stock_tool(self.task.library, 'train.py'), self.config, folder)
 
@@ -153,6 +162,14 @@ class Finetuning:
             self.branch, self.parts)
         save_export(export, out, self.task.library, self.branch, source)
         return out
+
+
+def merge_options(config: Config, options: dict) -> None:
+    """Merge ``--cfg-options``; a ValueError if they do not fit."""
+    try:
+        config.merge_from_dict(dict(options))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f'options do not fit {config.filename}: {error}')
 
 
 def _command(tool: str, config: Config, folder: str) -> List[str]:
