@@ -316,3 +316,17 @@ def test_none_by_default_and_none_in_eval_mode():
 def test_strength_is_not_negative(name):
     with pytest.raises(ValueError, match='photometric_change.*at least 0'):
         PhotometricChange(**{name: -0.1})
+
+
+@pytest.mark.parametrize('change', [
+    lambda image: InputNoise(per_image=True)(
+        image, torch.arange(8).expand(2, 1, 8, 8) < 4, generator()),
+    lambda image: PhotometricChange(
+        0.4, 0.6, 0.2, per_image=True).train()(image, generator())
+], ids=['noise', 'light'])
+def test_measured_by_the_image_it_follows_its_scale(change):
+    """A dark and flat image is changed as a bright and rich one is."""
+    image = torch.randn(2, 3, 8, 8, generator=generator(1))
+    torch.testing.assert_close(
+        change(0.1 * image - 0.8), 0.1 * change(image) - 0.8)
+    assert not torch.allclose(change(image), image, atol=0.1)

@@ -62,7 +62,8 @@ class MaskJEPA(BaseModel):
             predicted, in pixels; it divides ``masking.stride``.
             Defaults to 8.
         reconstruction (bool): The paper's first ablation switch: predict the
-            clean image from F_last. Defaults to True.
+            image without noise and with nothing hidden, in the light in which
+            the online encoder sees it, from F_last. Defaults to True.
         denoising (bool): The paper's second switch: Gaussian noise on the
             visible input. Off means ``noise.gamma=1``; what
             ``noise.masked_gamma`` hides stays hidden. Defaults to True.

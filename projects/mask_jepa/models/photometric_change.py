@@ -23,6 +23,8 @@ class PhotometricChange(BaseModule):
         brightness (float): Largest \|b\|, in standard deviations of the
             normalised image, at least 0. Defaults to 0.0.
         color (float): Largest \|k\|, in the same unit. Defaults to 0.0.
+        per_image (bool): Measure brightness and colour in standard deviations
+            of the image itself. Defaults to False.
 
     Raises:
         ValueError: If one is negative.
@@ -31,7 +33,8 @@ class PhotometricChange(BaseModule):
     def __init__(self,
                  contrast: float = 0.0,
                  brightness: float = 0.0,
-                 color: float = 0.0) -> None:
+                 color: float = 0.0,
+                 per_image: bool = False) -> None:
         super().__init__()
         if min(contrast, brightness, color) < 0:
             raise ValueError(
@@ -41,6 +44,7 @@ class PhotometricChange(BaseModule):
         self.contrast = contrast
         self.brightness = brightness
         self.color = color
+        self.per_image = per_image
 
     def forward(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Change each of the images, (B, 3, H, W), in its own way."""
@@ -53,6 +57,7 @@ class PhotometricChange(BaseModule):
                 shape, generator=generator, device=image.device)
             return largest * (2 * uniform - 1).to(image)
 
-        mean = image.mean((1, 2, 3), keepdim=True)
+        spread, mean = torch.std_mean(image, (1, 2, 3), keepdim=True)
         changed = (image - mean) * draw(self.contrast, 1).exp() + mean
-        return changed + draw(self.brightness, 1) + draw(self.color, 3)
+        shift = draw(self.brightness, 1) + draw(self.color, 3)
+        return changed + (spread * shift if self.per_image else shift)
