@@ -52,7 +52,9 @@ def test_every_task_backbone_and_twin_is_there():
                           for kind in ('scratch', 'in1k')}
 
 
-@pytest.mark.parametrize('path', FINETUNING, ids=name)
+# Whose batch norm no class of the libraries freezes.
+@pytest.mark.parametrize('path', [
+    path for path in FINETUNING if 'efficientnet' not in path.stem], ids=name)
 def test_needs_nothing_of_this_project(path):
     config = load(path)
     # Other imports are of the libraries.

@@ -26,6 +26,7 @@ DATASETS = {
     '_cityscapes': 'Cityscapes',
     '_youtubevis2021': 'YouTube-VIS 2021',
     '_camvid': 'CamVid',
+    '_nuclei': 'Nuclei',
     '_custom': 'Custom',
     '_in1k': 'ImageNet-1k',
     '_tiny': ['CamVid', 'COCO'],
@@ -34,6 +35,7 @@ BACKBONES = {
     '_swin-': 'Swin Transformer',
     '_convnext-': 'ConvNeXt',
     '_vit-': 'Vision Transformer',
+    '_efficientnet-': 'EfficientNet',
     '_r': 'ResNet',
 }
 HEADS = {'maskformer': 'MaskFormer', 'mask': 'Mask2Former'}
