@@ -84,6 +84,6 @@ arms = {
     # Its transformer decoder has learned nothing.
     'reconstruction only':
     dict(
-        pretraining='reconstruction only',
-        parts=['backbone', 'pixel_decoder']),
+        pretraining='reconstruction only', parts=['backbone',
+                                                  'pixel_decoder']),
 }
