@@ -169,7 +169,7 @@ def scenes(tmp_path_factory, root):
 def test_images_are_counted_as_the_library_does(root, scenes, monkeypatch,
                                                 library, count):
     monkeypatch.setenv('MASK_JEPA_DATA', str(scenes))
-    path = min(Path(root, 'configs/finetune', library).glob('*tiny*.py'))
+    path = min(Path(root, 'configs/finetune', library).glob('*r18-tiny*.py'))
     config = Config.fromfile(path)
     before = config.to_dict()
     assert count_images(config, library) == count

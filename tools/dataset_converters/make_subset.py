@@ -18,13 +18,15 @@ its data set, so an experiment on it has the same ones. An annotation file
 counts all of its images, in the order of their ids, so instances and panoptic
 labels of the same images give the same subsets; the data sets of mmdet leave
 out images without objects later, and an experiment on them counts the rest.
+Tiles of one image (tile_coco.py) count as one and stay together.
 """
 import json
 import os.path as osp
 import re
 import sys
 from fractions import Fraction
-from typing import Dict, List, Sequence, Set
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Set
 
 # `projects` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
@@ -53,7 +55,11 @@ def require(condition: object, sentence: str) -> None:
 
 
 class CocoAnnotations:
-    """Labels in the form of COCO: instances or panoptic."""
+    """Labels in the form of COCO: instances or panoptic.
+
+    Tiles of one image, as tile_coco.py cuts them, stay together, and count as
+    one.
+    """
 
     def __init__(self, ann_file: str) -> None:
         self.ann_file = ann_file
@@ -61,41 +67,76 @@ class CocoAnnotations:
             osp.isfile(ann_file),
             f'There is no annotation file at {ann_file}.')
         try:
-            with open(ann_file) as file:
-                self.content = json.load(file)
-            self.images = sorted(
-                self.content['images'], key=lambda image: image['id'])
-            self.annotations = self.content['annotations']
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{ann_file} holds no "images" and "annotations" '
-                             'as the .json files of COCO do.') from error
+            # Of bytes it tells the encoding itself.
+            self.content = json.loads(Path(ann_file).read_bytes())
+        except ValueError as error:
+            raise ValueError(f'{ann_file} is no JSON ({error}): give an '
+                             'annotation file in the form of COCO.') from error
+        images, self.annotations = (self._records(name, key)
+                                    for name, key in (('images', 'id'),
+                                                      ('annotations',
+                                                       'image_id')))
+        require(images, f'{ann_file} has no images to choose from.')
+        kinds = {type(image['id']).__name__ for image in images}
+        require(
+            len(kinds) == 1, f'The ids of the images in {ann_file} are of '
+            f'several types ({", ".join(sorted(kinds))}), which have no '
+            'order: make them alike.')
+        sources = {}
+        for image in sorted(images, key=lambda image: image['id']):
+            source = image.get('parent') or ('itself', image['id'])
+            sources.setdefault(source, []).append(image)
+        self.images = list(sources.values())
+
+    def _records(self, name: str, key: str) -> List[dict]:
+        records = self.content.get(name) if isinstance(self.content,
+                                                       dict) else None
+        require(
+            isinstance(records, list)
+            and all(isinstance(each, dict) for each in records),
+            f'{self.ann_file} has no list of "{name}", as the .json files of '
+            'COCO do.')
+        lacking = sum(each.get(key) is None for each in records)
+        require(
+            not lacking, f'{lacking} of the "{name}" in {self.ann_file} have '
+            f'no {key}: complete or remove them.')
+        return records
 
     def __len__(self) -> int:
         return len(self.images)
 
     def classes(self) -> List[Set[int]]:
         """Look up the ids of the categories in each image."""
-        found = {image['id']: set() for image in self.images}
+        found = [set() for _ in self.images]
+        places = {
+            image['id']: classes
+            for images, classes in zip(self.images, found)
+            for image in images
+        }
         for annotation in self.annotations:
-            for segment in annotation.get('segments_info', [annotation]):
+            for segment in annotation.get('segments_info') or [annotation]:
                 require(
-                    'category_id' in segment,
+                    segment.get('category_id') is not None,
                     f'{self.ann_file} has annotations without a category, '
                     'such as captions: choose without --balanced.')
                 # Annotations of other images are not in a subset either.
-                classes = found.get(annotation['image_id'], set())
+                classes = places.get(annotation['image_id'], set())
                 classes.add(segment['category_id'])
-        return list(found.values())
+        return found
 
-    def write(self, name: str, indices: Sequence[int]) -> str:
-        """Write the labels of some images beside those of all."""
-        images = [self.images[index] for index in indices]
+    def write(self, name: str, indices: Sequence[int],
+              folder: Optional[str]) -> str:
+        """Write the labels of some images, by default beside those of all."""
+        images = [image for index in indices for image in self.images[index]]
         ids = {image['id'] for image in images}
         annotations = [
             each for each in self.annotations if each['image_id'] in ids
         ]
         content = dict(self.content, images=images, annotations=annotations)
-        path = f'{self.ann_file.removesuffix(".json")}_{name}.json'
+        whole = self.ann_file.removesuffix('.json')
+        if folder:
+            whole = osp.join(folder, osp.basename(whole))
+        path = f'{whole}_{name}.json'
         AtomicLocalBackend().put_text(json.dumps(content), path)
         return path
 
@@ -129,8 +170,10 @@ class MMSegImages:
             ignored for index in track(range(len(self)), 'Reading labels')
         ]
 
-    def write(self, name: str, indices: Sequence[int]) -> str:
-        """List some images in ``splits``, as an ``ann_file`` of mmseg."""
+    def write(self, name: str, indices: Sequence[int],
+              out: Optional[str]) -> str:
+        """List some images, by default in ``splits`` of the data root, as an
+        ``ann_file`` of mmseg."""
         folder = self.dataset.data_prefix['img_path']
         text = ''
         for index in indices:
@@ -138,8 +181,8 @@ class MMSegImages:
             image = osp.relpath(path, folder)
             text += image.removesuffix(self.dataset.img_suffix) + '\n'
         split = osp.basename(osp.normpath(folder))
-        path = osp.join(self.dataset.data_root or '', 'splits',
-                        f'{split}_{name}.txt')
+        out = out or osp.join(self.dataset.data_root or '', 'splits')
+        path = osp.join(out, f'{split}_{name}.txt')
         AtomicLocalBackend().put_text(text, path)
         return path
 
@@ -219,6 +262,10 @@ def main() -> None:
     parser.add_argument(
         '--balanced', action='store_true', help='prefer rare classes')
     parser.add_argument('--seed', type=int, default=0, help='of the choice')
+    parser.add_argument(
+        '--out',
+        help='folder for what is written, where that of the data is not to be '
+        'changed')
     args = parser.parse_args()
     with exit_on(FileNotFoundError, ValueError):
         require(args.seed >= 0, f'The seed {args.seed} must be 0 or more.')
@@ -232,7 +279,7 @@ def main() -> None:
     suffix += f'_seed{args.seed}' if args.seed else ''
     for name, share in shares.items():
         images = choose_images(len(source), share, args.seed, classes)
-        path = source.write(name + suffix, images)
+        path = source.write(name + suffix, images, args.out)
         print(f'{len(images)} of {len(source)} images: {path}')
 
 
