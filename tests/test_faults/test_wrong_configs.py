@@ -46,17 +46,17 @@ def test_config_is_refused(whole, options, sentence):
 def test_all_faults_are_said_at_once(whole):
     config = copy.deepcopy(whole)
     config.merge_from_dict({
-        'optim_wraper.optimizer.lr': 1.0,
+        'optim_wrapper.optimizer.lrr': 1.0,
         'model.noise.gama': 0.5,
         'default_hooks.checkpoint.interval': 0
     })
     with pytest.raises(ValueError) as caught:
         check_config(config)
     assert str(caught.value).splitlines() == [
-        'There is no key optim_wraper: write optim_wrapper.',
         'default_hooks.checkpoint.interval=0 must be a whole number of at '
         'least 1.',
         'There is no key model.noise.gama: write gamma.',
+        'There is no key optim_wrapper.optimizer.lrr: write lr.',
     ]
 
 

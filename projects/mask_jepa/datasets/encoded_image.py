@@ -134,7 +134,11 @@ class EncodedImage:
                 return image
         elif self.image.mode.startswith('I'):  # 16 bits
             self.image.load()  # OpenCV would not notice a truncated file.
-            return mmcv.imfrombytes(self.content, flag='color', backend='cv2')
+            image = mmcv.imfrombytes(
+                self.content, flag='color', backend='cv2')
+            if image is None:
+                raise ValueError('not all of it can be decoded')
+            return image
         # As the pixels of an image can be read in one size only.
         image = self._open()
         if reduction > 1:

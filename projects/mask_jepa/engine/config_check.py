@@ -17,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..models import (BlockMasking, InputNoise, MaskJEPA, PhotometricChange,
-                      PlaceCentering, Prototypes)
+                      PlaceCentering, Prototypes, PseudoInstances)
 from ..utils import evaluating
 from .config_pairs import find_wrong_pairs
 
@@ -33,6 +33,7 @@ TAKERS: Dict[str, Callable] = {
     'model.photometric_change': PhotometricChange,
     'model.centering': PlaceCentering,
     'model.prototypes': Prototypes,
+    'model.pseudo_instances': PseudoInstances,
     'optim_wrapper.clip_grad': clip_grad_norm_,
     'randomness': set_random_seed,
     'train_dataloader': DataLoader,
@@ -47,6 +48,7 @@ TRIED: Dict[str, Tuple[int, ...]] = {
     'model.photometric_change': (),
     'model.centering': (1, ),
     'model.prototypes': (1, 1),
+    'model.pseudo_instances': (1, ),
 }
 # Keys that are taken out before a class is called, or that stock configs have
 # and the class ignores.
@@ -61,6 +63,9 @@ TOP_KEYS = {
     'activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports',
     'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'
 }
+REQUIRED = ('model', 'optim_wrapper', 'train_cfg', 'train_dataloader')
+PARTS = (*REQUIRED, 'val_cfg', 'val_dataloader', 'test_cfg', 'test_dataloader',
+         'default_hooks', 'randomness', 'env_cfg', 'auto_scale_lr')
 CLOSE_ON_TOP = 0.88  # in difflib's measure: a letter or two
 
 
@@ -94,6 +99,7 @@ BOUNDS = dict(
     base_batch_size=COUNT,
     batch_size=COUNT,
     beta=Bound(0, above=True),
+    clean_share=Bound(0, highest=1),
     crop_size=COUNT,
     embed_dims=COUNT,
     eta_min=Bound(0),
@@ -134,14 +140,19 @@ def check_config(cfg: Config) -> None:
         ValueError: With a sentence, in a line, for each fault.
     """
     known = {*inspect.signature(Runner).parameters, *TOP_KEYS}
-    faults = list(find_misspelt_keys(cfg, known))
+    faults = [*find_misspelt_keys(cfg, known), *find_missing_parts(cfg)]
+    if faults:
+        raise ValueError('\n'.join(faults))
     scope = cfg.get('default_scope') or 'mmengine'
     probe = 'SegmentationProbe' in str((cfg.get('val_cfg') or {}).get('type'))
     for key in sorted(known.intersection(cfg)):
         of_mmseg = probe and key.startswith('val_')
         faults += find_faults(cfg[key], key, 'mmseg' if of_mmseg else scope)
-    # What does not hold by itself need not fit the rest.
-    faults = faults or list(find_wrong_pairs(cfg))
+    if not faults:
+        # What does not hold by itself need not fit the rest. Of a part of
+        # another kind, which no signature forbids, building will tell.
+        with suppress(AttributeError, TypeError):
+            faults = list(find_wrong_pairs(cfg))
     if faults:
         raise ValueError('\n'.join(dict.fromkeys(faults)))
 
@@ -152,6 +163,17 @@ def find_misspelt_keys(cfg: Config, known: Set[str]) -> Iterator[str]:
         close = nearest(key, known, CLOSE_ON_TOP)
         if close:
             yield f'There is no key {key}: write {close}.'
+
+
+def find_missing_parts(cfg: Config) -> Iterator[str]:
+    """Find parts without which nothing is trained, or of another kind."""
+    for key in PARTS:
+        value = cfg.get(key)
+        if value is None and key in REQUIRED:
+            yield (f'{key} is missing: inherit it from a config such as '
+                   'configs/mask_jepa_r50_coco.py.')
+        elif not isinstance(value, (dict, type(None))):
+            yield f'{key}={value!r} must be a dict.'
 
 
 def find_faults(node: Any, path: str, scope: str) -> Iterator[str]:
@@ -188,9 +210,8 @@ def find_faults(node: Any, path: str, scope: str) -> Iterator[str]:
         return
     wrong = list(find_wrong_arguments(node, path, taker, bounded))
     yield from wrong
-    ours = taker.__module__.startswith('projects.mask_jepa')
-    if not wrong and not bounded and (path in TRIED
-                                      or ours and is_hook(taker, Hook)):
+    tried = path in TRIED or is_ours(taker) and is_a(taker, Hook)
+    if tried and not wrong and not bounded:
         arguments = {key: node[key] for key in node if key not in TAKEN_OUT}
         try:
             taker(*TRIED.get(path, ()), **arguments)
@@ -202,14 +223,19 @@ def allows(value: Any, bound: Bound, key: str, taker: Callable) -> bool:
     """Tell whether a value is within its bound, or none of a number."""
     if value is None or isinstance(value, (list, tuple, dict)):
         return True  # The signature tells whether this may be.
-    if key == 'interval' and value == -1 and is_hook(taker, CheckpointHook):
+    if key == 'interval' and value == -1 and is_a(taker, CheckpointHook):
         return True  # never
     return bound.holds(value)
 
 
-def is_hook(taker: Any, kind: type) -> bool:
-    """Tell whether a class is a kind of hook."""
+def is_a(taker: Any, kind: type) -> bool:
+    """Tell whether something is a class of a kind."""
     return inspect.isclass(taker) and issubclass(taker, kind)
+
+
+def is_ours(taker: Any) -> bool:
+    """Tell whether something is of this package, and so fully annotated."""
+    return getattr(taker, '__module__', '').startswith('projects.mask_jepa')
 
 
 def find_taker(kind: Any, path: str,
@@ -280,7 +306,7 @@ def parameters_of(taker: Callable) -> Optional[Dict[str, inspect.Parameter]]:
             inspect.signature(each.__init__) for each in taker.__mro__
             if '__init__' in vars(each) and each not in (object, nn.Module)
         ]
-        if is_hook(taker, CheckpointHook):
+        if is_a(taker, CheckpointHook):
             signatures.append(inspect.signature(Runner.save_checkpoint))
     found: Dict[str, inspect.Parameter] = {}
     for signature in signatures:
@@ -296,8 +322,7 @@ def parameters_of(taker: Callable) -> Optional[Dict[str, inspect.Parameter]]:
         if rest != ['kwargs']:
             return None
     # Modules of torch end in one that takes none.
-    closed = inspect.isclass(taker) and issubclass(taker, nn.Module)
-    return found if closed else None
+    return found if is_a(taker, nn.Module) else None
 
 
 def find_wrong_arguments(node: dict, path: str, taker: Callable,
@@ -309,17 +334,20 @@ def find_wrong_arguments(node: dict, path: str, taker: Callable,
         return
     if parameters is None:
         return
-    ours = taker.__module__.startswith('projects.mask_jepa')
+    # It may hand on what it does not know to something else than its bases.
+    loose = any(each.kind == inspect.Parameter.VAR_KEYWORD
+                for each in parameters.values())
     for key, value in node.items():
         if key in TAKEN_OUT or key in bounded:
             continue
         parameter = parameters.get(key)
         if parameter is None:
-            close = nearest(key, parameters, 0.6)
+            close = nearest(key, parameters, 0.75 if loose else 0.6)
             hint = (f'write {close}' if close else
                     f'{taker.__name__} takes {", ".join(names(parameters))}')
-            yield f'There is no key {path}.{key}: {hint}.'
-        elif not fits(value, parameter, strict=ours):
+            if close or not loose:
+                yield f'There is no key {path}.{key}: {hint}.'
+        elif not fits(value, parameter, strict=is_ours(taker)):
             yield (f'{path}.{key}={value!r} must be '
                    f'{describe(parameter.annotation)}'
                    f'{proposal(taker, key)}.')

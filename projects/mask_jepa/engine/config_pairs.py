@@ -10,7 +10,8 @@ LOSSES = dict(
     loss_reconstruction={},
     loss_mask_level=None,
     loss_regularizer={},
-    prototypes=None)
+    prototypes=None,
+    pseudo_instances=None)
 
 
 def find_wrong_pairs(cfg: Config) -> Iterator[str]:
@@ -193,14 +194,13 @@ def find_wrong_head(head: dict) -> Iterator[str]:
         yield (f'{place}.transformer_decoder.num_layers={layers} leaves some '
                f'of the {levels} levels without a layer: write at least '
                f'{levels}.')
-    things, stuff = (head.get(f'num_{kind}_classes', default)
-                     for kind, default in (('things', 80), ('stuff', 53)))
+    classes = [head.get(f'num_{kind}_classes') for kind in ('things', 'stuff')]
     weights = (head.get('loss_cls') or {}).get('class_weight')
-    if isinstance(weights,
-                  (list, tuple)) and len(weights) != things + stuff + 1:
+    if None not in classes and isinstance(
+            weights, (list, tuple)) and len(weights) != sum(classes) + 1:
         yield (f'{place}.loss_cls.class_weight holds {len(weights)} numbers, '
-               f'but {things} + {stuff} classes and "no object" need '
-               f'{things + stuff + 1}.')
+               f'but {classes[0]} + {classes[1]} classes and "no object" need '
+               f'{sum(classes) + 1}.')
 
 
 def find_num_levels(decoder: dict, default: int) -> int:

@@ -98,10 +98,14 @@ def refuse_objects() -> None:
     """
     os.environ.pop(FORBIDDEN, None)
     os.environ[FORCED] = '1'
-    CheckpointLoader.register_scheme('', _load_or_exit, force=True)
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
 
 
-def _load_or_exit(filename: str, map_location: Any = None) -> Any:
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Load for MMEngine, and end the process where it cannot be.
+
+    MMEngine logs the end of its name.
+    """
     try:
         return load_without_objects(filename, map_location)
     except (FileNotFoundError, ValueError) as error:
