@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from scenes_and_globals import draw_scene, forget_globals
 from torch.utils.data import dataloader
 
@@ -105,7 +106,11 @@ def clean_globals():
     # Initialisation would log every weight.
     MMLogger.get_instance('tests', log_level='WARNING')
     torch.manual_seed(0)
-    yield
+    # A command that runs within a test changes both for good.
+    with (patch.dict(os.environ),
+          patch.object(CheckpointLoader, '_schemes',
+                       CheckpointLoader._schemes.copy())):
+        yield
     forget_globals()
 
 

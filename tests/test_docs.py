@@ -30,7 +30,8 @@ SECTIONS = ('model|train_dataloader|val_dataloader|test_dataloader|'
 ADDED_KEYS = {
     'model.backbone.init_cfg._delete_', 'model.backbone.norm_cfg.num_groups',
     'model.backbone.init_cfg.prefix', 'model.query_sigma',
-    'model.channels_last', 'model.backbone.with_cp'
+    'model.channels_last', 'model.backbone.with_cp',
+    'train_dataloader.dataset.pipeline.0.max_pixels'
 }
 
 

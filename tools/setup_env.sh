@@ -35,9 +35,9 @@ read_arguments() {
     TORCH=${CHOSEN_TORCH:-$NEWEST_TORCH}
     case $TORCH in
         "$NEWEST_TORCH") TORCHVISION=0.26.0 ;;
-        2.5.1) TORCHVISION=0.20.1 ;;
+        2.6.0) TORCHVISION=0.21.0 ;;
         *) fail "torch '$TORCH' is not supported: choose --torch" \
-            "$NEWEST_TORCH (the default) or --torch 2.5.1." ;;
+            "$NEWEST_TORCH (the default) or --torch 2.6.0." ;;
     esac
 }
 
@@ -169,7 +169,7 @@ print(torch.cuda.is_available() and torch.version.cuda.split(".")[0] or "")')
         nvcc=$(PATH=${CUDA_HOME:-/usr/local/cuda}/bin:$PATH command -v nvcc || true)
         if [ -z "$needed" ]; then
             ! nvidia-smi -L || REMARK="There is a GPU that this torch does \
-not see. If its driver is too old for it, try --torch 2.5.1."
+not see. If its driver is too old for it, try --torch 2.6.0."
         elif "${nvcc:-nvcc}" --version | grep "release $needed\."; then
             KIND=cuda
         else

@@ -12,12 +12,13 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from projects.mask_jepa.engine import resolve_config
+from projects.mask_jepa.engine import check_config, resolve_config, try_model
 from projects.mask_jepa.hooks import require_one_target_hook
 from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, find_checkpoints,
                                       find_newest_whole, leave_process_group,
                                       load_config, make_parser,
-                                      prepare_cpu_distributed, require_whole)
+                                      prepare_cpu_distributed, require_plain,
+                                      require_whole, unwrap)
 
 
 def parse_args() -> argparse.Namespace:
@@ -141,8 +142,8 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
         list[str]: A sentence for each newer checkpoint that is damaged.
 
     Raises:
-        ValueError: If the checkpoint is damaged, or a new run would write over
-            those of an earlier one.
+        ValueError: If the checkpoint is damaged, or none of ours, or a new run
+            would write over those of an earlier one.
     """
     if resume or init:
         cfg.resume = resume is not None
@@ -158,14 +159,17 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
         cfg.resume = cfg.load_from is not None
     elif cfg.get('load_from') and osp.isfile(cfg.load_from):
         require_whole(cfg.load_from)
+    if cfg.get('resume'):
+        require_plain(cfg.load_from)
     return complaints
 
 
 def main() -> None:
     """Train."""
     args = parse_args()
-    with exit_on(FileNotFoundError, ValueError):
+    with exit_on(FileNotFoundError, ValueError, status=2):
         cfg = load_config(args.config, args.cfg_options)
+        check_config(cfg)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
         prepare_cpu_distributed(cfg)
@@ -180,10 +184,16 @@ def main() -> None:
     with exit_on(ValueError):
         complaints = choose_checkpoint(cfg, args.resume, args.init)
     resolve_config(cfg)
-    runner = Runner.from_cfg(cfg)
+    # What only building can tell, before an image is read.
+    with exit_on(
+            AssertionError, KeyError, OSError, TypeError, ValueError,
+            status=2):
+        runner = Runner.from_cfg(cfg)
+        require_one_target_hook(runner)
+        try_model(unwrap(runner.model))
+        runner.train_loop  # lists the images
     for complaint in complaints:
         runner.logger.warning(complaint)
-    require_one_target_hook(runner)
     runner.train()
     leave_process_group()
 

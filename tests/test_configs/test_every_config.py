@@ -8,12 +8,23 @@ from config_files import CONFIGS, PRETRAINING, load, name, plain
 from mmengine.config import Config
 from modelindex.load_model_index import load as load_index
 
+from projects.mask_jepa.engine import check_config, config_pairs
+
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.rglob('*.py')), ids=name)
 def test_parses_and_survives_its_own_text(path):
     config = load(path)
     again = Config.fromstring(config.pretty_text, file_format='.py')
     assert plain(again) == plain(config)
+
+
+@pytest.mark.parametrize(
+    'path', [*PRETRAINING, *CONFIGS.glob('finetune/*/*r50-mask*-pre_*.py'),
+             *CONFIGS.glob('baselines/*.py')], ids=name)
+def test_nothing_in_it_is_called_wrong(path, monkeypatch):
+    # Neither images nor initial weights are here.
+    monkeypatch.setattr(config_pairs, 'find_missing_files', lambda cfg: ())
+    check_config(load(path))
 
 
 # The table of the documentation and mim's index say what configs hold.

@@ -1,12 +1,19 @@
 """Bad files are skipped, counted and named once in the log."""
+import os
+import struct
+import zlib
+
 import pytest
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from projects.mask_jepa.datasets import (SeekableInfiniteSampler,
-                                         UnlabeledImageDataset)
+from projects.mask_jepa.datasets import (LoadUnlabeledImage,
+                                         ReadUnlabeledImage,
+                                         SeekableInfiniteSampler,
+                                         UnlabeledImageDataset,
+                                         UnreadableImageError)
 
 BAD = ('corrupt.jpg', 'truncated.jpg', 'zero.png')
 WHOLE = [dict(type='LoadUnlabeledImage')]
@@ -121,3 +128,98 @@ def test_good_folder_is_silent(image_folder, log):
         str(image_folder), [dict(type='LoadUnlabeledImage')])
     assert len(set(read_all(dataset))) == len(dataset) == 8
     assert warnings_of(log()) == []
+
+# Files that are no photographs, but traps.
+
+
+def refusal(path, **options):
+    """The sentence with which both ways of reading refuse a file."""
+    sentences = set()
+    for transform in (LoadUnlabeledImage, ReadUnlabeledImage):
+        with pytest.raises(UnreadableImageError) as caught:
+            transform(**options)(dict(img_path=str(path)))
+        sentences.add(str(caught.value))
+    sentence, = sentences
+    assert sentence.startswith(str(path)) and sentence.isprintable()
+    return sentence
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    fifo, link = tmp_path / 'fifo.jpg', tmp_path / 'endless.jpg'
+    os.mkfifo(fifo)
+    link.symlink_to('/dev/zero')
+    for path in (fifo, link, tmp_path):
+        assert 'it is no regular file' in refusal(path)
+
+
+def test_file_is_no_longer_than_its_pixels_can_be(tmp_path):
+    path = tmp_path / 'sparse.png'
+    with path.open('wb') as file:
+        file.truncate(3 * 2**30)
+    assert '3221225472 bytes long, more than 269484032' in refusal(path)
+
+
+def png_header(width, height):
+    """A PNG file that ends before its first pixel."""
+    chunk = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + chunk
+            + struct.pack('>I', zlib.crc32(chunk)) + bytes(4) + b'IDAT')
+
+
+def test_header_decides_on_the_pixels(tmp_path):
+    path = tmp_path / 'bomb.png'
+    path.write_bytes(png_header(13000, 13000))
+    assert ('it has 13000 x 13000 pixels, more than max_pixels=67108864: '
+            'leave it out, or raise '
+            'train_dataloader.dataset.pipeline.0.max_pixels'
+            in refusal(path))
+    # Also beyond what Pillow allows by itself.
+    read = ReadUnlabeledImage(max_pixels=13000**2)(dict(img_path=str(path)))
+    assert read['encoded_image'].image.size == (13000, 13000)
+    path.write_bytes(png_header(20000, 20000))
+    assert 'more than max_pixels=399999999' in refusal(
+        path, max_pixels=20000**2 - 1)
+    whole = tmp_path / 'whole.png'
+    Image.new('RGB', (20, 10)).save(whole)
+    read = LoadUnlabeledImage(max_pixels=200)(dict(img_path=str(whole)))
+    assert read['img'].shape == (10, 20, 3)
+    assert 'more than max_pixels=199' in refusal(whole, max_pixels=199)
+
+
+def test_stripe_is_refused(tmp_path):
+    """Resized by its short edge, it would fill the memory."""
+    path = tmp_path / 'stripe.png'
+    Image.new('1', (65500, 1)).save(path)
+    assert '65500 x 1 pixels are a stripe' in refusal(path)
+    Image.new('L', (100, 1)).save(path)
+    assert LoadUnlabeledImage()(dict(img_path=str(path)))['img_shape'] == (
+        1, 100)
+
+
+def test_programs_are_not_run_by_another_name(tmp_path):
+    """Pillow would start Ghostscript for EPS, however the file is called."""
+    image, path = Image.new('RGB', (8, 8), 'red'), tmp_path / 'image.jpg'
+    image.save(path, 'EPS')
+    with Image.open(path) as opened:
+        assert opened.format == 'EPS'
+    assert 'not an image of a known format' in refusal(path)
+
+
+@pytest.mark.parametrize('mode', ['F', 'I'])
+def test_32_bits_a_channel_are_refused(tmp_path, mode):
+    path = tmp_path / 'deep.tif'
+    Image.new(mode, (20, 10), 70000).save(path)
+    assert 'it has 32 bits a channel: convert it to 8 or 16' in refusal(path)
+
+
+def test_names_are_logged_without_control_characters(tmp_path, log):
+    names = [b'\x1b[2J.jpg', b'\xff\xfe.jpg', 'wei\u00df \u732b.jpg'.encode()]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(b'')
+    dataset = UnlabeledImageDataset(str(tmp_path), WHOLE, max_bad_fraction=1)
+    for index in range(3):
+        assert dataset.prepare_data(index) is None
+    text = log()
+    assert '\x1b' not in text
+    for name in ('\\x1b[2J', '\\udcff\\udcfe', 'wei\u00df \u732b'):
+        assert f'/{name}.jpg: the file is empty' in text

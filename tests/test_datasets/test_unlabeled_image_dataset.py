@@ -1,12 +1,15 @@
+import os
 import random
 import shutil
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
+from projects.mask_jepa.datasets import (UnlabeledImageDataset,
+                                         unlabeled_image_dataset)
 
 LOAD = [dict(type='LoadUnlabeledImage')]
 AUGMENT = [
@@ -219,3 +222,70 @@ def test_packed_inputs_are_those_of_mmdet(image_folder, flip):
     assert ours['inputs'].is_contiguous()
     assert (ours['data_samples'].metainfo == stock['data_samples'].metainfo
             == dict(img_path=stock['data_samples'].img_path, flip=bool(flip)))
+
+
+# Folders and lists that are odd.
+
+
+def test_links_in_circles_end(image_folder):
+    expected = paths_of(make(str(image_folder)))
+    (image_folder / 'nested' / 'up').symlink_to(image_folder)
+    (image_folder / 'itself.jpg').symlink_to('itself.jpg')
+    (image_folder / 'there').symlink_to('back')
+    (image_folder / 'back').symlink_to('there')
+    assert paths_of(make(str(image_folder))) == expected
+
+
+def test_forbidden_folder_is_left_out_with_a_warning(image_folder,
+                                                     monkeypatch):
+    expected = [path for path in paths_of(make(str(image_folder)))
+                if '/nested/' not in path]
+
+    def scan(folder, scandir=os.scandir):
+        if str(folder).endswith('nested'):  # Also a superuser may not.
+            raise PermissionError(13, 'Permission denied', folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, 'scandir', scan)
+    with patch.object(unlabeled_image_dataset, 'print_log') as log:
+        assert paths_of(make(str(image_folder))) == expected
+    sentence, = (call.args[0] for call in log.call_args_list)
+    assert sentence == ("Left out: [Errno 13] Permission denied: "
+                        f"'{image_folder}/nested'.")
+
+
+def test_list_need_be_no_text_of_unicode(image_folder):
+    name = os.fsdecode(b'gr\xfcn.jpg')
+    shutil.copy(image_folder / 'scene_0.jpg', image_folder / name)
+    listing = image_folder / 'list.txt'
+    listing.write_bytes(b'\xef\xbb\xbfscene_4.jpg\r\ngr\xfcn.jpg')
+    dataset = make(str(listing))
+    assert paths_of(dataset) == [str(image_folder / 'scene_4.jpg'),
+                                 str(image_folder / name)]
+    assert dataset[1]['img'].shape == (80, 96, 3)
+
+
+def test_file_that_is_no_list_is_named(image_folder):
+    with pytest.raises(ValueError, match='scene_0.jpg is no list of images'):
+        make(str(image_folder / 'scene_0.jpg'))
+
+
+def test_name_that_would_be_two_is_refused(image_folder):
+    (image_folder / 'a\nb.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'The name a\\nb.jpg in .* rename'):
+        make(str(image_folder))
+
+
+def test_folder_of_another_kind_says_what_it_has(tmp_path):
+    for name in ('a.gif', 'b.GIF', 'c.txt', 'readme'):
+        (tmp_path / name).write_bytes(b'')
+    with pytest.raises(ValueError, match=(
+            'it has 2 .gif, 1 .txt: see img_suffixes')):
+        make(str(tmp_path))
+
+
+@pytest.mark.parametrize('suffixes', ['.GIF', ['.gif'], ('.Gif', )])
+def test_suffixes_in_any_form(tmp_path, suffixes):
+    Image.new('P', (30, 20)).save(tmp_path / 'a.gif')
+    dataset = make(str(tmp_path), img_suffixes=suffixes)
+    assert dataset[0]['img'].shape == (20, 30, 3)

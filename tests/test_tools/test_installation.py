@@ -152,8 +152,18 @@ def test_each_file_of_mmcv_is_compiled_once(root, tmp_path):
 
 
 def read(path):
-    lines = [line.partition('#')[0] for line in path.read_text().splitlines()]
-    return [Requirement(line) for line in lines if line.strip()]
+    text = re.sub(r'#.*|\\\n *--hash=sha256:[0-9a-f]{64}', '',
+                  path.read_text())
+    return [Requirement(line) for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize('name', ['lock.txt', 'frameworks.txt'])
+def test_set_up_knows_the_digests_of_all_files(root, name):
+    text = (root / 'requirements' / name).read_text()
+    pins = re.findall(r'^[^# \n]+==.*(?:\n .*)*', text, re.MULTILINE)
+    assert len(pins) == len(read(root / 'requirements' / name))
+    for pin in pins:
+        assert ' --hash=sha256:' in pin, pin
 
 
 @pytest.mark.parametrize('python', ['3.10', '3.11', '3.12'])

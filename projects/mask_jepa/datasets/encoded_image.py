@@ -9,6 +9,13 @@ import numpy as np
 from mmcv.image.io import _pillow2array
 from PIL import ExifTags, Image
 
+# What is opened, whatever a file is called: Pillow also knows formats that are
+# programs, such as EPS, for which it would start Ghostscript.
+FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
+# A header can state any size. While it decodes this one, a process holds half
+# a gigabyte.
+MAX_PIXELS = 8192 * 8192
+MAX_ASPECT = 100  # of the long side to the short one
 # By the factor by which an image is reduced; JPEG has no others.
 CV2_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -33,20 +40,42 @@ class EncodedImage:
 
     Args:
         content (bytes): The whole file.
+        max_pixels (int): Most pixels that an image may have, above 0.
+            Defaults to 67,108,864.
 
     Raises:
         Exception: Here and from all methods, of many types, if the bytes are
             no whole image.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, max_pixels: int = MAX_PIXELS) -> None:
         if not content:
             raise ValueError('the file is empty')
         self.content = content
-        self.image = Image.open(io.BytesIO(content))
+        self.image = self._open()
+        width, height = self.image.size
+        if width * height > max_pixels:
+            raise ValueError(
+                f'it has {width} x {height} pixels, more than max_pixels='
+                f'{max_pixels}: leave it out, or raise '
+                'train_dataloader.dataset.pipeline.0.max_pixels')
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise ValueError(f'{width} x {height} pixels are a stripe, not '
+                             'an image to crop from: leave it out')
+        if self.image.mode == 'F' or (self.image.mode == 'I'
+                                      and self.image.format != 'PNG'):
+            raise ValueError('it has 32 bits a channel: convert it to 8 or 16')
         # Several pictures in one file, as some phones write, are MPO.
         self.is_jpeg = self.image.format in ('JPEG', 'MPO')
         self._header_end = self.image.fp.tell()  # of JPEG: the first scan
+
+    def _open(self) -> Image.Image:
+        # Its own limit cannot be raised for a data set.
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(self.content), formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
     @cached_property
     def orientation(self) -> int:
@@ -105,12 +134,19 @@ class EncodedImage:
                 return image
         elif self.image.mode.startswith('I'):  # 16 bits
             self.image.load()  # OpenCV would not notice a truncated file.
-            return mmcv.imfrombytes(self.content, flag='color', backend='cv2')
+            image = mmcv.imfrombytes(
+                self.content, flag='color', backend='cv2')
+            if image is None:
+                raise ValueError('not all of it can be decoded')
+            return image
         # As the pixels of an image can be read in one size only.
-        image = Image.open(io.BytesIO(self.content))
+        image = self._open()
         if reduction > 1:
             image.draft(None, [side // reduction for side in image.size])
-        return _pillow2array(image, flag='color')
+        # To turn it would take a copy, also where there is nothing to turn.
+        turned = 2 <= self.orientation <= 8
+        return _pillow2array(
+            image, flag='color' if turned else 'color_ignore_orientation')
 
     def _is_plain_jpeg(self) -> bool:
         """Tell whether OpenCV can be trusted with it."""

@@ -1,5 +1,7 @@
+import os
+import stat
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, Optional
 
 import cv2
 import mmcv
@@ -11,7 +13,8 @@ from mmdet.registry import TRANSFORMS
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import UnidentifiedImageError
 
-from .encoded_image import EncodedImage
+from ..utils import printable
+from .encoded_image import MAX_PIXELS, EncodedImage
 
 
 class UnreadableImageError(Exception):
@@ -25,23 +28,77 @@ def unreadable(path: str) -> Iterator[None]:
         yield
     except UnidentifiedImageError as error:
         raise UnreadableImageError(
-            f'{path}: not an image of a known format') from error
+            printable(f'{path}: not an image of a known format')) from error
     except Exception as error:
         # Image libraries raise nearly every type on broken bytes.
         reason = str(error) or type(error).__name__
-        raise UnreadableImageError(f'{path}: {reason}') from error
+        raise UnreadableImageError(printable(f'{path}: {reason}')) from error
+
+
+def read_image(path: str, backend_args: Optional[dict],
+               max_pixels: int) -> EncodedImage:
+    """Read an image file, if it is one that ends, and of the image the header.
+
+    Of local files only regular ones are opened: a FIFO would wait for somebody
+    to write. None may be longer than its pixels with four bytes each, which
+    formats without compression take.
+    """
+    max_bytes = 4 * max_pixels + 2**20
+    if backend_args is None and '://' not in path:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError('it is no regular file')
+        if status.st_size > max_bytes:
+            raise ValueError(
+                f'it is {status.st_size} bytes long, more than {max_bytes}: '
+                'leave it out, or raise '
+                'train_dataloader.dataset.pipeline.0.max_pixels')
+    content = fileio.get(path, backend_args=backend_args)
+    return EncodedImage(content, max_pixels)
 
 
 @TRANSFORMS.register_module()
-class LoadUnlabeledImage(LoadImageFromFile):
+class ReadUnlabeledImage(LoadImageFromFile):
+    """Read an image file for :class:`DecodeRandomResizedCrop`.
+
+    Args:
+        max_pixels (int): Most pixels that an image may have, above 0. The
+            memory of a process for one image grows with it, by 8 to 16 bytes a
+            pixel. Defaults to 67,108,864.
+        **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
+            ``backend_args`` matters for remote storage.
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.max_pixels = max_pixels
+
+    def transform(self, results: dict) -> dict:
+        """Read the file at ``img_path``, and of the image the header.
+
+        Returns:
+            dict: With ``encoded_image``, an :class:`EncodedImage`.
+
+        Raises:
+            UnreadableImageError: If the file is missing, no image, or beyond
+                the limits.
+        """
+        path = results['img_path']
+        with unreadable(path):
+            results['encoded_image'] = read_image(path, self.backend_args,
+                                                  self.max_pixels)
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadUnlabeledImage(ReadUnlabeledImage):
     """Load any photograph as 8-bit BGR, or say that it cannot be read.
 
     As :class:`EncodedImage` decodes: truncated files are refused, EXIF
     orientation is honoured, and 16-bit greyscale keeps its range.
 
     Args:
-        **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
-            ``backend_args`` matters for remote storage.
+        **kwargs: As for :class:`ReadUnlabeledImage`.
     """
 
     def transform(self, results: dict) -> dict:
@@ -56,37 +113,11 @@ class LoadUnlabeledImage(LoadImageFromFile):
         """
         path = results['img_path']
         with unreadable(path):
-            content = fileio.get(path, backend_args=self.backend_args)
-            image = EncodedImage(content).whole
+            image = read_image(path, self.backend_args, self.max_pixels).whole
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(
             img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
-        return results
-
-
-@TRANSFORMS.register_module()
-class ReadUnlabeledImage(LoadImageFromFile):
-    """Read an image file for :class:`DecodeRandomResizedCrop`.
-
-    Args:
-        **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
-            ``backend_args`` matters for remote storage.
-    """
-
-    def transform(self, results: dict) -> dict:
-        """Read the file at ``img_path``, and of the image the header.
-
-        Returns:
-            dict: With ``encoded_image``, an :class:`EncodedImage`.
-
-        Raises:
-            UnreadableImageError: If the file is missing or no image.
-        """
-        path = results['img_path']
-        with unreadable(path):
-            results['encoded_image'] = EncodedImage(
-                fileio.get(path, backend_args=self.backend_args))
         return results
 
 

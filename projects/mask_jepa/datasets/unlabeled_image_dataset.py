@@ -1,15 +1,16 @@
 import logging
 import os
 import os.path as osp
+from collections import Counter
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import get, list_from_file
+from mmengine.fileio import get
 from mmengine.logging import print_log
 
-from ..utils import fixed_seed
+from ..utils import fixed_seed, printable
 from .loading import UnreadableImageError
 
 # Where transforms take the size that they crop or resize to.
@@ -18,6 +19,7 @@ SIZE_KEYS = dict(
     RandomResizedCrop='scale',
     ResizeEdge='scale',
     CenterCrop='crop_size')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 # Where a training keeps the listing of its images, in its work directory.
 IMAGE_LIST = 'image_list.txt'
 LIST_HELP = ('put them back, or delete the list to go on with the images that '
@@ -41,8 +43,8 @@ class UnlabeledImageDataset(BaseDataset):
             :class:`ReadUnlabeledImage` or :class:`LoadUnlabeledImage`.
         crop_size (int, optional): Side in pixels that the transforms in
             ``SIZE_KEYS`` get where they have no size of their own.
-        img_suffixes (Sequence[str]): Endings, in lower case, by which images
-            are known in a folder.
+        img_suffixes (str | Sequence[str]): Endings, in whichever case, by
+            which images are known in a folder.
         max_bad_fraction (float): Share of unreadable files above which
             training stops, in [0, 1]. Defaults to 0.1.
         image_list (str, optional): File with the ``listing`` of an earlier
@@ -66,15 +68,15 @@ class UnlabeledImageDataset(BaseDataset):
                  data_root: Union[str, Sequence[str]],
                  pipeline: Sequence[dict],
                  crop_size: Optional[int] = None,
-                 img_suffixes: Sequence[str] = ('.jpg', '.jpeg', '.png',
-                                                '.bmp', '.webp', '.tif',
-                                                '.tiff'),
+                 img_suffixes: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
                  max_bad_fraction: float = 0.1,
                  image_list: Optional[str] = None,
                  **kwargs) -> None:
         self.sources = [data_root] if isinstance(data_root, str) else data_root
         self.image_list = image_list
-        self.img_suffixes = tuple(img_suffixes)
+        if isinstance(img_suffixes, str):
+            img_suffixes = (img_suffixes, )
+        self.img_suffixes = tuple(map(str.lower, img_suffixes))
         self.max_bad_fraction = max_bad_fraction
         pipeline = [_with_size(each, crop_size) for each in pipeline]
         super().__init__(pipeline=pipeline, **kwargs)
@@ -105,9 +107,14 @@ class UnlabeledImageDataset(BaseDataset):
             begin = len(osp.join(source, ''))
             names = sorted(path[begin:]
                            for path in _find_files(source, self.img_suffixes))
+            broken = next((name for name in names if '\n' in name), None)
+            if broken:
+                raise ValueError(
+                    printable(f'The name {broken} in {source} has a line '
+                              'break, and would be two in a list of images: '
+                              'rename it.'))
         elif osp.isfile(source):
-            names = [line.strip() for line in list_from_file(source)]
-            names = [name for name in names if name]
+            names = _read_list(source)
         else:
             raise FileNotFoundError(
                 f'There is no image folder or list at {source}: set '
@@ -115,7 +122,8 @@ class UnlabeledImageDataset(BaseDataset):
         if not names:
             raise ValueError(
                 f'{source} holds no image (looked for '
-                f'{", ".join(self.img_suffixes)}, recursively): set '
+                f'{", ".join(self.img_suffixes)}, recursively'
+                f'{_other_suffixes(source)}): set '
                 'train_dataloader.dataset.data_root to a folder of images.')
         return names
 
@@ -136,8 +144,8 @@ class UnlabeledImageDataset(BaseDataset):
         if missing:
             raise FileNotFoundError(
                 f'{len(missing)} of the images with which this run began '
-                f'({self.image_list}) are missing, among them {min(missing)}: '
-                f'{LIST_HELP}')
+                f'({self.image_list}) are missing, among them '
+                f'{printable(min(missing))}: {LIST_HELP}')
         left_out = sum(map(len, found)) - sum(map(len, listed))
         if left_out:
             print_log(
@@ -195,18 +203,60 @@ def _folder(source: str) -> str:
     return source if osp.isdir(source) else osp.dirname(source)
 
 
-def _find_files(folder: str, suffixes: Tuple[str, ...]) -> Iterator[str]:
+def _read_list(path: str) -> List[str]:
+    """Read the paths in a list, one a line; names of files are bytes, and need
+    be no UTF-8."""
+    text = os.fsdecode(get(path)).removeprefix('\ufeff')
+    if '\0' in text:
+        raise ValueError(
+            f'{path} is no list of images: give a text file with one path a '
+            'line in train_dataloader.dataset.data_root, or a folder.')
+    return [line.strip() for line in text.split('\n') if line.strip()]
+
+
+def _find_files(
+    folder: str,
+    suffixes: Tuple[str, ...],
+    above: Tuple[Tuple[int, int], ...] = ()
+) -> Iterator[str]:
     """Find files by their endings, in whichever case, but hidden ones.
 
-    As mmengine's ``list_dir_or_file``, in a sixth of the time.
+    As mmengine's ``list_dir_or_file``, in a sixth of the time. What a link
+    leads to is searched as well, unless it is one of the folders ``above``; a
+    folder that may not be read is left out, with a warning.
     """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _find_files(entry.path, suffixes)
-            elif (entry.name.lower().endswith(suffixes)
-                  and not entry.name.startswith('.') and entry.is_file()):
-                yield entry.path
+    try:
+        status = os.stat(folder)
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        print_log(
+            printable(f'Left out: {error}.'),
+            logger='current',
+            level=logging.WARNING)
+        return
+    here = status.st_dev, status.st_ino
+    if here in above:
+        return
+    for entry in entries:
+        if entry.is_symlink() and not osp.exists(entry.path):
+            continue  # It leads nowhere, or to itself.
+        if entry.is_dir():
+            yield from _find_files(entry.path, suffixes, (*above, here))
+        elif (entry.name.lower().endswith(suffixes)
+              and not entry.name.startswith('.') and entry.is_file()):
+            yield entry.path
+
+
+def _other_suffixes(source: str) -> str:
+    """Say what a folder without images holds instead."""
+    if not osp.isdir(source):
+        return ''
+    found = Counter(
+        osp.splitext(path)[1].lower() for path in _find_files(source, ('', )))
+    found.pop('', None)
+    listed = ', '.join(f'{count} {suffix}'
+                       for suffix, count in found.most_common(3))
+    return printable(f'; it has {listed}: see img_suffixes') if listed else ''
 
 
 def _with_size(transform: dict, crop_size: Optional[int]) -> dict:

@@ -1,3 +1,4 @@
+from .config_check import check_config, try_model
 from .grouped_constructor import GroupedOptimWrapperConstructor
 from .loss_log_processor import LossLogProcessor
 from .older_checkpoint import adapt_older_checkpoint
@@ -6,5 +7,6 @@ from .resolve_config import cropped_as_training, resolve_config
 
 __all__ = [
     'GroupedOptimWrapperConstructor', 'LossLogProcessor', 'PassBasedTrainLoop',
-    'adapt_older_checkpoint', 'cropped_as_training', 'resolve_config'
+    'adapt_older_checkpoint', 'check_config', 'cropped_as_training',
+    'resolve_config', 'try_model'
 ]

@@ -1,4 +1,5 @@
 import copy
+import os
 import os.path as osp
 import zlib
 from contextlib import nullcontext
@@ -168,5 +169,5 @@ class DenseProbe:
 
 def _image_generator(sample: BaseDataElement) -> torch.Generator:
     """Seed by the file name of an image, so the same in any order."""
-    name = osp.basename(sample.img_path).encode()
+    name = os.fsencode(osp.basename(sample.img_path))
     return torch.Generator().manual_seed(zlib.crc32(name))

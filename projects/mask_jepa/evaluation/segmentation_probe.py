@@ -33,7 +33,7 @@ class SegmentationProbe(ValLoop):
             pipeline is replaced by that of ``dataloader``, which has no
             random transform.
         max_images (int, optional): As for :func:`build_probe_loaders`.
-        **kwargs: As for :class:`DenseProbe`, such as branch and levels.
+        **probe: As for :class:`DenseProbe`, such as branch and levels.
 
     Raises:
         FileNotFoundError: If a folder with labelled images is missing.
@@ -45,7 +45,7 @@ class SegmentationProbe(ValLoop):
                  evaluator: dict,
                  train_dataset: dict,
                  max_images: Optional[int] = None,
-                 **kwargs) -> None:
+                 **probe) -> None:
         try:
             loaders = build_probe_loaders(dataloader, train_dataset,
                                           max_images)
@@ -60,7 +60,7 @@ class SegmentationProbe(ValLoop):
             runner, loaders['test'],
             build_probe_evaluator(evaluator, loaders['test'].dataset))
         self.probe = DenseProbe(loaders['fit'], self.dataloader,
-                                self.evaluator, **kwargs)
+                                self.evaluator, **probe)
         runner.register_hook(_ProbeInitialWeights(self))
 
     def run(self) -> Dict[str, float]:

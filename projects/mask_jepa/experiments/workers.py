@@ -82,6 +82,8 @@ class Workers:
         command = self.store.prepare(run)
         folder = self.store.folder(run)
         environment = dict(os.environ)
+        # Of this process; the stock tools resume their own files.
+        environment.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
         threads = max((os.cpu_count() or 1) // self.jobs, 1)
         environment.setdefault('OMP_NUM_THREADS', str(threads))
         if slot is not None:

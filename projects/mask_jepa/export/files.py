@@ -6,10 +6,9 @@ import torch
 from mmengine.runner import save_checkpoint
 from torch import Tensor, nn
 
-from ..utils import ATOMIC_LOCAL
+from ..utils import ATOMIC_LOCAL, load_without_objects
 from ..version import __version__
 from .convert import PARTS, Export
-from .safe_loading import load_without_objects
 
 
 def load_checkpoint(path: str) -> dict:

@@ -1,4 +1,5 @@
 import os.path as osp
+import pickle
 from typing import Any, Dict
 
 import numpy as np
@@ -7,10 +8,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .safe_loading import ArraysOnlyUnpickler, load_without_objects
+from ..utils import Nothing, load_without_objects
 
 # What numbers a tensor can hold: truth values, integers and real numbers.
 NUMBERS = 'biuf'
+ARRAY_PARTS = {
+    ('numpy', 'dtype'),
+    ('numpy', 'ndarray'),
+    ('numpy._core.multiarray', '_reconstruct'),
+    ('numpy.core.multiarray', '_reconstruct'),
+}
+
+
+class ArraysOnlyUnpickler(pickle.Unpickler):
+    """Builds arrays and containers; of all else there is Nothing."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ARRAY_PARTS:
+            return super().find_class(module, name)
+        return Nothing
 
 
 def load_foreign_weights(path: str) -> Dict[str, Tensor]:

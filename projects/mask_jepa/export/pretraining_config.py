@@ -1,9 +1,6 @@
-import ast
-from typing import Any
-
 from mmengine.config import Config
 
-from ..utils import load_config
+from ..utils import load_config, parse_plain_config
 
 
 def load_pretraining_config(name: str) -> Config:
@@ -38,35 +35,8 @@ def pretraining_config(checkpoint: dict) -> Config:
             'The checkpoint does not say which network it is of: give a file '
             'that tools/train.py wrote, or name its config by --config.')
     try:
-        values = {}
-        for statement in ast.parse(text).body:
-            (target, ), value = statement.targets, statement.value
-            values[target.id] = _plain_value(value)
-    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
+        return parse_plain_config(text)
+    except ValueError as error:
         raise ValueError(
             'The config in the checkpoint is more than plain values, and '
             'would have to be run: name the config by --config.') from error
-    return Config(values)
-
-
-def _plain_value(node: ast.expr) -> Any:
-    """Evaluate literals and ``dict(key=value)``, as MMEngine writes them."""
-    if isinstance(node, ast.Call):
-        if not isinstance(node.func, ast.Name) or node.func.id != 'dict':
-            raise ValueError('a call of something else')
-        values = {}
-        for positional in node.args:
-            values.update(_plain_value(positional))
-        for keyword in node.keywords:
-            values.update({keyword.arg: _plain_value(keyword.value)}
-                          if keyword.arg else _plain_value(keyword.value))
-        return values
-    if isinstance(node, ast.Dict):
-        return {
-            _plain_value(key): _plain_value(value)
-            for key, value in zip(node.keys, node.values)
-        }
-    if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_plain_value(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)

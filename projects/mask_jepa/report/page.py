@@ -50,14 +50,14 @@ def embed_picture(path: str) -> str:
     with open(path, 'rb') as file:
         content, kind = file.read(), 'png'
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=['PNG']) as picture:
             picture.load()
             if len(content) > LARGE_PICTURE:
                 encoded = io.BytesIO()
                 picture.convert('RGB').save(
                     encoded, 'WEBP', quality=WEBP_QUALITY)
                 content, kind = encoded.getvalue(), 'webp'
-    except OSError:
+    except Exception:  # Pillow raises nearly every type on broken bytes.
         return ''
     return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
 

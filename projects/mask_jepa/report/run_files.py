@@ -5,7 +5,7 @@ from collections import defaultdict
 from glob import escape, glob
 from typing import Dict, List, NamedTuple, Optional
 
-from mmengine.config import Config
+from ..utils import parse_plain_config
 
 BADGES = {
     'healthy': 'good',
@@ -77,7 +77,7 @@ def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:
 
     Returns:
         RunConfig: Empty where no config was dumped; without settings where
-        the file is no config.
+        the file is more than plain values, since no foreign file is run.
     """
     named = sorted(glob(osp.join(escape(work_dir), '*.py')), key=osp.getmtime)
     dumped = [
@@ -88,14 +88,15 @@ def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:
         return RunConfig()
     name, _ = osp.splitext(osp.basename((named or dumped)[-1]))
     path = (dumped or named)[-1]
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8', errors='replace') as file:
         text = file.read()
     try:
-        settings = Config.fromfile(path, import_custom_modules=False)
-    except Exception:  # A config is a program: anything may go wrong in it.
+        settings = parse_plain_config(text)
+    except ValueError:  # It would have to be run, and may be of a stranger.
         return RunConfig(name, text)
-    training = settings.get('train_cfg') or {}
-    loader = settings.get('train_dataloader') or {}
+    training, loader = (
+        each if isinstance(each, dict) else {}
+        for each in map(settings.get, ('train_cfg', 'train_dataloader')))
     return RunConfig(name, text, training.get('max_iters'),
                      loader.get('batch_size'))
 

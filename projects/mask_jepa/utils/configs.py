@@ -16,7 +16,8 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is of another kind.
+        ValueError: If the file is of another kind or cannot be read, or the
+            options do not fit it.
     """
     if '::' in name:
         try:
@@ -33,9 +34,24 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
         raise ValueError(f'{name} is no config: give a file that ends in one '
                          f'of {", ".join(KINDS)}.')
     else:
-        config = Config.fromfile(name)
-    config.merge_from_dict(options or {})
+        try:
+            config = Config.fromfile(name)
+        except FileNotFoundError:
+            raise  # It names a file that the config inherits.
+        except Exception as error:  # It is a program.
+            raise ValueError(f'{name} cannot be read as a config '
+                             f'({_first_line(error)}): mend it.') from error
+    try:
+        config.merge_from_dict(options or {})
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError('--cfg-options does not fit the config '
+                         f'({_first_line(error)}).') from error
     return config
+
+
+def _first_line(error: Exception) -> str:
+    line, *_ = str(error).strip().split('\n')
+    return f'{type(error).__name__}: {line}'
 
 
 def load_model_config(name: str, options: Optional[dict] = None) -> Config:

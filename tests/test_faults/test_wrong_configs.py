@@ -1,0 +1,153 @@
+"""Wrong configs, each refused in a sentence before anything is built."""
+import copy
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+from warm_python import ROOT, run_script
+
+from projects.mask_jepa.engine import check_config
+from projects.mask_jepa.utils import CFG_OPTIONS, load_config
+
+DATA = 'train_dataloader.dataset'
+TABLE = (Path(__file__).parent / 'wrong_configs.txt').read_text()
+WRONG = [row.split('\n') for row in TABLE.strip().split('\n\n')[1:]]
+
+
+def read_options(text):
+    """Read settings as --cfg-options does."""
+    parser = ArgumentParser()
+    parser.add_argument('options', **CFG_OPTIONS)
+    return parser.parse_args(text.split(' ')).options
+
+
+def test_table_is_long():
+    assert len(WRONG) == len({tuple(row) for row in WRONG}) >= 100
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """The tiny config, with images of which nothing is read."""
+    config = load_config(str(ROOT / 'configs' / 'mask_jepa_r18_tiny.py'))
+    config.train_dataloader.dataset.data_root = str(
+        tmp_path_factory.mktemp('images'))
+    return config
+
+
+@pytest.mark.parametrize('options, sentence', WRONG)
+def test_config_is_refused(whole, options, sentence):
+    config = copy.deepcopy(whole)
+    config.merge_from_dict(read_options(options))
+    with pytest.raises(ValueError) as caught:
+        check_config(config)
+    assert str(caught.value) == sentence
+
+
+def test_all_faults_are_said_at_once(whole):
+    config = copy.deepcopy(whole)
+    config.merge_from_dict({
+        'optim_wrapper.optimizer.lrr': 1.0,
+        'model.noise.gama': 0.5,
+        'default_hooks.checkpoint.interval': 0
+    })
+    with pytest.raises(ValueError) as caught:
+        check_config(config)
+    assert str(caught.value).splitlines() == [
+        'default_hooks.checkpoint.interval=0 must be a whole number of at '
+        'least 1.',
+        'There is no key model.noise.gama: write gamma.',
+        'There is no key optim_wrapper.optimizer.lrr: write lr.',
+    ]
+
+
+@pytest.mark.parametrize('options', [
+    {},
+    {
+        'my_own_key': 1,
+        'train_dataset': dict(a=1),
+        'base_lr': 0.1
+    },
+    {
+        'custom_hooks': [dict(type='EmptyCacheHook', priority='LOW')]
+    },
+    {
+        'default_hooks.health': None
+    },
+    {
+        'train_cfg.max_iters': 1e5
+    },
+    {
+        'model.backbone.norm_cfg': dict(
+            _delete_=True, type='SyncBN', requires_grad=True)
+    },
+    {
+        'optim_wrapper.clip_grad':
+        dict(_delete_=True, type='value', clip_value=1.0)
+    },
+    {
+        'optim_wrapper': dict(type='AmpOptimWrapper', dtype='bfloat16')
+    },
+    {
+        'param_scheduler.1.type': 'mmengine.CosineAnnealingLR'
+    },
+    {
+        'default_hooks.checkpoint.interval': -1
+    },
+    {
+        'visualizer.vis_backends':
+        [dict(type='WandbVisBackend', init_kwargs=dict(project='x'))]
+    },
+    {
+        f'{DATA}.img_suffixes': '.png'
+    },
+])
+def test_what_may_be_meant_is_let_through(whole, options):
+    config = copy.deepcopy(whole)
+    config.merge_from_dict(options)
+    check_config(config)
+
+
+@pytest.mark.parametrize('name', [
+    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+    'mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py',
+    'mmseg::mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512.py',
+    'mmseg::maskformer/maskformer_r50-d32_8xb2-160k_ade20k-512x512.py',
+    'mmpretrain::byol/byol_resnet50_16xb256-coslr-200e_in1k.py',
+])
+def test_stock_configs_are_let_through(name):
+    check_config(load_config(name))
+
+
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (['optim_wraper.optimizer.lr=1'
+          ], 'There is no key optim_wraper: write optim_wrapper.'),
+        (['param_scheduler.7.end=1'
+          ], '--cfg-options does not fit the config (KeyError: '),
+        # What is known when the network has been built.
+        (['model.panoptic_head.in_channels=[32,64,128,250]'
+          ], 'The backbone gives maps of [32, 64, 128, 256] channels, but '
+         'model.panoptic_head.in_channels is [32, 64, 128, 250]: set it'),
+    ])
+def test_command_ends_with_the_sentence_alone(tmp_path, image_folder, options,
+                                              sentence):
+    command = [
+        'tools/train.py', 'configs/mask_jepa_r18_tiny.py', '--work-dir',
+        tmp_path / 'work', '--cfg-options', f'{DATA}.data_root={image_folder}',
+        'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+        'default_hooks.checkpoint.save_best=None', *options
+    ]
+    output = run_script(*command, fails=True)
+    assert output.splitlines()[-1].startswith(sentence)
+    assert 'Traceback' not in output
+    if sentence.startswith('There'):
+        assert not (tmp_path / 'work').exists()
+        assert 'Traceback' in run_script(*command, '--traceback', fails=True)
+
+
+def test_config_that_is_no_python_is_named(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('model = dict(')
+    with pytest.raises(ValueError, match='config.py cannot be read as a conf'):
+        load_config(str(path))
