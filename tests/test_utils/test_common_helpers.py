@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.fileio import get_file_backend
 
 from projects.mask_jepa.utils import (ATOMIC_LOCAL, AtomicLocalBackend,
-                                      evenly_spread, fixed_seed,
+                                      evenly_spread, exit_on, fixed_seed,
                                       leave_process_group, load_config,
                                       mix_seed, prepare_cpu_distributed)
 
@@ -236,3 +236,22 @@ def test_generators_are_put_back_even_after_an_error():
 ])
 def test_indices_are_evenly_spread(length, count, expected):
     assert evenly_spread(length, count) == expected
+
+
+# How commands end.
+
+
+def test_wrong_setting_ends_with_its_sentence_and_status(monkeypatch, capsys):
+    message = 'class `Noise` in projects/noise.py: gamma must be at least 0.'
+    with pytest.raises(SystemExit) as caught:
+        with exit_on(ValueError, status=2):
+            raise ValueError(message)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == 'gamma must be at least 0.\n'
+    with pytest.raises(SystemExit, match='^gamma must be at least 0.$'):
+        with exit_on(ValueError):
+            raise ValueError(message)
+    monkeypatch.setattr('sys.argv', ['tool.py', '--traceback'])
+    with pytest.raises(ValueError, match='Noise'):
+        with exit_on(ValueError):
+            raise ValueError(message)

@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.image.io import _pillow2array
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 # What is opened, whatever a file is called: Pillow also knows formats that are
 # programs, such as EPS, for which it would start Ghostscript.
@@ -15,6 +15,7 @@ FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 # A header can state any size. While it decodes this one, a process holds half
 # a gigabyte.
 MAX_PIXELS = 8192 * 8192
+ROWS = 512  # that are taken out of Pillow at a time
 MAX_ASPECT = 100  # of the long side to the short one
 # By the factor by which an image is reduced; JPEG has no others.
 CV2_FLAGS = {
@@ -134,8 +135,7 @@ class EncodedImage:
                 return image
         elif self.image.mode.startswith('I'):  # 16 bits
             self.image.load()  # OpenCV would not notice a truncated file.
-            image = mmcv.imfrombytes(
-                self.content, flag='color', backend='cv2')
+            image = mmcv.imfrombytes(self.content, flag='color', backend='cv2')
             if image is None:
                 raise ValueError('not all of it can be decoded')
             return image
@@ -143,10 +143,9 @@ class EncodedImage:
         image = self._open()
         if reduction > 1:
             image.draft(None, [side // reduction for side in image.size])
-        # To turn it would take a copy, also where there is nothing to turn.
-        turned = 2 <= self.orientation <= 8
-        return _pillow2array(
-            image, flag='color' if turned else 'color_ignore_orientation')
+        if 2 <= self.orientation <= 8:
+            image = ImageOps.exif_transpose(image)
+        return _to_bgr(image)
 
     def _is_plain_jpeg(self) -> bool:
         """Tell whether OpenCV can be trusted with it."""
@@ -159,3 +158,16 @@ class EncodedImage:
         # Of a single scan it gives the pixels before a broken place.
         marker = JPEG_MARKER.search(self.content, self._header_end)
         return marker is not None and marker.end() == len(self.content)
+
+
+def _to_bgr(image: Image.Image) -> np.ndarray:
+    """Take the pixels out of Pillow, 8-bit BGR, (H, W, 3); in pieces, as all
+    at once they would need twice the memory."""
+    image.load()
+    width, height = image.size
+    result = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, ROWS):
+        bottom = min(top + ROWS, height)
+        result[top:bottom] = _pillow2array(
+            image.crop((0, top, width, bottom)), 'color_ignore_orientation')
+    return result

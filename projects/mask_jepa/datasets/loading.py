@@ -62,9 +62,9 @@ class ReadUnlabeledImage(LoadImageFromFile):
     """Read an image file for :class:`DecodeRandomResizedCrop`.
 
     Args:
-        max_pixels (int): Most pixels that an image may have, above 0. The
-            memory of a process for one image grows with it, by 8 to 16 bytes a
-            pixel. Defaults to 67,108,864.
+        max_pixels (int): Most pixels that an image may have, above 0. To
+            decode one takes a process up to 8 bytes a pixel. Defaults to
+            67,108,864.
         **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
             ``backend_args`` matters for remote storage.
     """

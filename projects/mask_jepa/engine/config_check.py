@@ -342,7 +342,7 @@ def find_wrong_arguments(node: dict, path: str, taker: Callable,
             continue
         parameter = parameters.get(key)
         if parameter is None:
-            close = nearest(key, parameters, 0.75 if loose else 0.6)
+            close = nearest(key, names(parameters), 0.75 if loose else 0.6)
             hint = (f'write {close}' if close else
                     f'{taker.__name__} takes {", ".join(names(parameters))}')
             if close or not loose:
