@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from projects.mask_jepa.export import pretraining_config
-from projects.mask_jepa.export.safe_loading import load_without_objects
 from projects.mask_jepa.utils import (exit_on, find_non_finite, make_parser,
-                                      mix_seed)
+                                      mix_seed, require_whole)
 
 
 def read_step(path: str) -> tuple:
@@ -35,7 +34,8 @@ def read_step(path: str) -> tuple:
     with open(path) as file:
         record = json.load(file)
     state = osp.join(osp.dirname(path), record['state'])
-    return record, load_without_objects(state)
+    require_whole(state)
+    return record, torch.load(state, 'cpu', weights_only=True)
 
 
 def watch(model: nn.Module, findings: List[str]) -> None:

@@ -18,7 +18,7 @@ GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 
 # Some time before its limit the job is told to stop (SIGUSR1): it saves, leaves
-# with this status, and goes on in another job. Nobody else's signal has it.
+# with this status, and goes on in another job. Who cancels it sends SIGTERM.
 TOLD_IN_TIME=138
 
 resume=()

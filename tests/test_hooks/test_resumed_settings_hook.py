@@ -128,13 +128,24 @@ def test_other_batch_size_goes_on_after_the_images_seen(train):
     assert warnings(again) == [
         'which count from now on: train_dataloader.batch_size 2 -> 5.'
     ]
-    _, watch = train(
+    # And with one process in place of two.
+    path = Path(again.work_dir) / f'iter_{WHOLE}.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint['meta']['processes'] == 1
+    checkpoint['meta']['processes'] = 2
+    torch.save(checkpoint, path)
+    more, watch = train(
         'once more', **{
-            'load_from': f'{again.work_dir}/iter_{WHOLE}.pth',
+            'load_from': str(path),
             'resume': True,
+            'train_dataloader.batch_size': 5,
             'train_cfg.max_iters': WHOLE + 1
         })
-    assert watch.images == images[seen:seen + 2]
+    assert watch.images == images[seen:seen + 5]
+    assert warnings(more) == [
+        'which count from now on: train_cfg.max_iters 4 -> 5; processes 2 -> '
+        '1.'
+    ]
 
 
 def test_what_has_no_meaning_is_refused(train):
@@ -145,20 +156,23 @@ def test_what_has_no_meaning_is_refused(train):
             match='is of iteration 4, and the training '
             'has 3: resume from an earlier one'):
         train('other', **{'train_cfg.max_iters': 3, **options})
-    passes = {
-        'train_cfg':
-        dict(_delete_=True, type='PassBasedTrainLoop', max_passes=1)
-    }
+
+    def passes():  # merging takes _delete_ out of it
+        return {
+            'train_cfg':
+            dict(_delete_=True, type='PassBasedTrainLoop', max_passes=1)
+        }
+
     with pytest.raises(
             RunError,
             match='counted in passes, and another batch '
             'size .*: keep them, or set train_cfg.max_iters'):
         train('other', **{
             'train_dataloader.batch_size': 1,
-            **passes,
+            **passes(),
             **options
         })
-    train('other', **passes, **options)
+    train('other', **passes(), **options)
 
 
 def test_differences_are_of_what_counts():

@@ -28,16 +28,17 @@ class ResumedSettingsHook(Hook):
     checkpoint, and says nothing. Here the schedules go on as if they had been
     the new ones from the start, and one line says what is different. The rest
     follows by itself: length, losses, precision and, with
-    :class:`ExactResumeHook`, batch size and number of processes.
+    :class:`ExactResumeHook`, batch size and number of processes. A run that
+    release 0.1.0 began goes on with its schedules.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adapt what mmengine will load, in place; a RunError if nothing is
         left to train, or the length would have no meaning."""
-        if not runner._resume:
+        meta = checkpoint.get('meta', {})
+        if not runner._resume or 'processes' not in meta:
             return
-        meta = checkpoint['meta']
-        processes = meta.get('processes', get_world_size())
+        processes = meta['processes']
         before = read_config(checkpoint)
         changes = differences(before, runner.cfg.to_dict()) if before else []
         if processes != get_world_size():
@@ -115,10 +116,9 @@ def follow(runner: Runner, checkpoint: dict) -> None:
     schedulers = runner.param_schedulers or []
     if 'param_groups' not in saved or not isinstance(schedulers, list):
         return  # several optimisers
-    before = checkpoint.get('param_schedulers') or []
-    is_same = list(map(settings, before)) == [
-        settings(each.state_dict()) for each in schedulers
-    ]
+    before = map(settings, checkpoint.get('param_schedulers') or [])
+    after = [settings(each.state_dict()) for each in schedulers]
+    is_same = list(before) == after
     if not is_same:
         advance(schedulers, checkpoint['meta']['iter'])
         checkpoint['param_schedulers'] = [
@@ -131,7 +131,7 @@ def follow(runner: Runner, checkpoint: dict) -> None:
             key: value
             for key, value in new.items() if key not in scheduled
         })
-    if not is_same and 'base_param_settings' in saved:
+    if not is_same and 'base_param_settings' in now:
         saved['base_param_settings'] = now['base_param_settings']
 
 
