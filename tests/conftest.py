@@ -4,6 +4,7 @@ import gc
 import itertools
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -224,6 +225,9 @@ def make_runner(tiny_config, image_folder, tmp_path):
 
     yield make
     stop_workers()
+    # A training that did not end has left its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

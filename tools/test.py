@@ -9,10 +9,10 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on,
-                                      leave_process_group, load_config,
-                                      make_parser, prepare_cpu_distributed,
-                                      require_whole)
+from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
+                                      exit_on, leave_process_group,
+                                      load_config, make_parser,
+                                      prepare_cpu_distributed, require_whole)
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,12 +43,15 @@ def main() -> None:
         require_whole(args.checkpoint)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
+        end_with_parent()
         prepare_cpu_distributed(cfg)
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
     cfg.load_from = args.checkpoint
     resolve_config(cfg)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    with exit_on(RunError):
+        runner.test()
     leave_process_group()
 
 

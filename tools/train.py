@@ -3,6 +3,7 @@ import argparse
 import os
 import os.path as osp
 import sys
+from contextlib import nullcontext
 from typing import List, Optional
 
 # `projects` is found beside this folder, also without an installation.
@@ -14,11 +15,15 @@ from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import check_config, resolve_config, try_model
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, find_checkpoints,
-                                      find_newest_whole, leave_process_group,
-                                      load_config, make_parser,
-                                      prepare_cpu_distributed, require_plain,
-                                      require_whole, unwrap)
+from projects.mask_jepa.utils import (
+    CFG_OPTIONS, RunError, end_with_parent, exit_on, explaining_full_disk,
+    find_checkpoints, find_newest_whole, leave_process_group, load_config,
+    locked, make_parser, naming_absent_ranks, prepare_cpu_distributed,
+    prepare_work_dir, require_plain, require_whole, unwrap)
+
+# Which of its processes this is, before they know each other.
+RANK_VARIABLES = dict(
+    pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 def parse_args() -> argparse.Namespace:
@@ -164,14 +169,35 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
     return complaints
 
 
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Train, from the checkpoint that is asked for."""
+    with exit_on(ValueError):
+        complaints = choose_checkpoint(cfg, args.resume, args.init)
+    resolve_config(cfg)
+    with explaining_full_disk(cfg.work_dir), naming_absent_ranks():
+        # What only building can tell, before an image is read.
+        with exit_on(
+                AssertionError, KeyError, OSError, TypeError, ValueError,
+                status=2):
+            runner = Runner.from_cfg(cfg)
+            require_one_target_hook(runner)
+            try_model(unwrap(runner.model))
+            runner.train_loop  # lists the images
+        for complaint in complaints:
+            runner.logger.warning(complaint)
+        runner.train()
+        leave_process_group()
+
+
 def main() -> None:
-    """Train."""
+    """Read the config, and train in a work directory of its own."""
     args = parse_args()
     with exit_on(FileNotFoundError, ValueError, status=2):
         cfg = load_config(args.config, args.cfg_options)
         check_config(cfg)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
+        end_with_parent()
         prepare_cpu_distributed(cfg)
     if args.work_dir:
         cfg.work_dir = args.work_dir
@@ -181,21 +207,12 @@ def main() -> None:
     use_gpu(cfg, args.amp)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    with exit_on(ValueError):
-        complaints = choose_checkpoint(cfg, args.resume, args.init)
-    resolve_config(cfg)
-    # What only building can tell, before an image is read.
-    with exit_on(
-            AssertionError, KeyError, OSError, TypeError, ValueError,
-            status=2):
-        runner = Runner.from_cfg(cfg)
-        require_one_target_hook(runner)
-        try_model(unwrap(runner.model))
-        runner.train_loop  # lists the images
-    for complaint in complaints:
-        runner.logger.warning(complaint)
-    runner.train()
-    leave_process_group()
+    with exit_on(RunError):
+        prepare_work_dir(cfg.work_dir)
+        # Other ranks write little, and nothing that is read again.
+        rank = os.environ.get(RANK_VARIABLES.get(args.launcher, ''), '0')
+        with locked(cfg.work_dir) if rank == '0' else nullcontext():
+            train(cfg, args)
 
 
 if __name__ == '__main__':

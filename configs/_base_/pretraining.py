@@ -76,6 +76,9 @@ model_wrapper_cfg = dict(
     broadcast_buffers=False,
     gradient_as_bucket_view=True)
 
+# Seconds that processes wait for each other.
+env_cfg = dict(dist_cfg=dict(timeout=600))
+
 # By name, so that a config or --cfg-options changes one of them, and
 # custom_hooks only adds. Those of equal priority run in this order.
 default_hooks = dict(
@@ -95,14 +98,18 @@ default_hooks = dict(
     # Signs of collapse, beside the losses; a verdict at the end.
     health=dict(type='FeatureHealthHook', interval=250),
     monitoring_cost=dict(type='MonitoringCostHook', interval=250),
-    finite_loss=dict(type='NonFiniteLossHook'),
+    # max_skips: how many steps in a row may be left out before it stops.
+    finite_loss=dict(type='NonFiniteLossHook', max_skips=0),
     exact_resume=dict(type='ExactResumeHook'),
     plain_checkpoint=dict(type='PlainMessageHubHook'),
     matching_checkpoint=dict(type='MatchingCheckpointHook'),
-    rank_consistency=dict(type='RankConsistencyHook'),
+    # After matching_checkpoint, which takes checkpoints of older releases.
+    resumed_settings=dict(type='ResumedSettingsHook'),
     unused_parameters=dict(type='UnusedParameterHook'),
     # Writes mask_jepa_mmdet.pth and mask_jepa_mmseg.pth when training ends.
     export=dict(type='ExportHook', branch='online'),
+    # Its last check comes after the export.
+    rank_consistency=dict(type='RankConsistencyHook', interval=1000),
     checkpoint=dict(
         _delete_=True,
         type='AtomicCheckpointHook',
@@ -110,6 +117,8 @@ default_hooks = dict(
         interval=2500,
         max_keep_ckpts=3,
         save_last=True),
+    # SIGTERM, SIGINT, SIGUSR1: finish the step, save, leave.
+    stop_signal=dict(type='StopSignalHook'),
     logger=dict(log_metric_by_epoch=False),
     # Sheets of a few test images, in vis_data/vis_image.
     visualization=dict(

@@ -13,9 +13,10 @@ HOOKS = [
     'RuntimeInfoHook', 'IterTimerHook', 'DistSamplerSeedHook',
     'EMATargetHook', 'QueryNoiseHook', 'FeatureHealthHook',
     'MonitoringCostHook', 'NonFiniteLossHook', 'ExactResumeHook',
-    'MatchingCheckpointHook', 'RankConsistencyHook', 'UnusedParameterHook',
-    'ExportHook', 'LoggerHook', 'RunSummaryHook', 'ParamSchedulerHook',
-    'PretrainVisualizationHook', 'AtomicCheckpointHook', 'PlainMessageHubHook'
+    'MatchingCheckpointHook', 'ResumedSettingsHook', 'UnusedParameterHook',
+    'ExportHook', 'RankConsistencyHook', 'LoggerHook', 'RunSummaryHook',
+    'ParamSchedulerHook', 'PretrainVisualizationHook', 'AtomicCheckpointHook',
+    'PlainMessageHubHook', 'StopSignalHook'
 ]
 
 

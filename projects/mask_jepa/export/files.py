@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import save_checkpoint
 from torch import Tensor, nn
 
-from ..utils import ATOMIC_LOCAL, load_without_objects
+from ..utils import ATOMIC_LOCAL, load_without_objects, require_finite
 from ..version import __version__
 from .convert import PARTS, Export
 
@@ -19,7 +19,7 @@ def load_checkpoint(path: str) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such checkpoint, or not all of one.
+        ValueError: If it is no such checkpoint, not all of one, or not finite.
     """
     checkpoint = load_without_objects(path)
     weights = checkpoint.get('state_dict') if isinstance(checkpoint,
@@ -27,6 +27,7 @@ def load_checkpoint(path: str) -> dict:
     if not isinstance(weights, dict):
         raise ValueError(f'{path} holds no "state_dict", as the checkpoints '
                          'of OpenMMLab do.')
+    require_finite(checkpoint, path)
     return checkpoint
 
 

@@ -10,7 +10,9 @@ from .plain_message_hub_hook import PlainMessageHubHook
 from .pretrain_visualization_hook import PretrainVisualizationHook
 from .query_noise_hook import QueryNoiseHook
 from .rank_consistency_hook import RankConsistencyHook
+from .resumed_settings_hook import ResumedSettingsHook
 from .run_summary_hook import RunSummaryHook
+from .stop_signal_hook import StopSignalHook
 from .unused_parameter_hook import UnusedParameterHook
 
 __all__ = [
@@ -18,5 +20,6 @@ __all__ = [
     'FeatureHealthHook', 'MatchingCheckpointHook', 'MonitoringCostHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'PlainMessageHubHook',
     'PretrainVisualizationHook', 'QueryNoiseHook', 'RankConsistencyHook',
-    'RunSummaryHook', 'UnusedParameterHook', 'require_one_target_hook'
+    'ResumedSettingsHook', 'RunSummaryHook', 'StopSignalHook',
+    'UnusedParameterHook', 'require_one_target_hook'
 ]

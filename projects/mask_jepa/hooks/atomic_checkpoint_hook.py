@@ -1,4 +1,6 @@
+import os
 import os.path as osp
+import shutil
 from typing import Optional
 
 from mmdet.registry import HOOKS
@@ -7,7 +9,8 @@ from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..utils import ATOMIC_LOCAL, left_out_of_log
+from ..utils import (ATOMIC_LOCAL, RunError, find_spoilt_part, left_out_of_log,
+                     unwrap)
 
 
 @HOOKS.register_module()
@@ -18,7 +21,8 @@ class AtomicCheckpointHook(CheckpointHook):
     before it writes the new one, and writes both the checkpoint and
     ``last_checkpoint`` in place, so that a crash can leave a torn file or
     none. Here the new checkpoint appears whole, then ``last_checkpoint``
-    points to it, then the oldest one goes; the best checkpoint likewise.
+    points to it, then the oldest one goes; the best checkpoint likewise. One
+    that is not finite is never written.
 
     Args:
         backend_args (dict, optional): None writes local files atomically; a
@@ -34,7 +38,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Raise a ValueError if a checkpoint falls between two steps of the
-        optimiser, since a resume would lose accumulated gradients."""
+        optimiser, since a resume would lose accumulated gradients, or if there
+        is no room for two."""
         # mmengine warns of what itself still uses.
         with left_out_of_log('"FileClient" will', '"HardDiskBackend" is'):
             super().before_train(runner)
@@ -50,6 +55,36 @@ class AtomicCheckpointHook(CheckpointHook):
                     f'{key}={interval} must be a multiple of optim_wrapper.'
                     f'accumulative_counts={accumulated}: a checkpoint holds '
                     'no accumulated gradients, so a resume would lose them.')
+        if self.backend_args == dict(backend=ATOMIC_LOCAL):
+            self._require_room(runner)
+
+    def _require_room(self, runner: Runner) -> None:
+        """Raise a RunError where two checkpoints find no room: the old one
+        goes after the new one is there."""
+        model = unwrap(runner.model)
+        trained = [each for each in model.parameters() if each.requires_grad]
+        # Adam keeps two means of each trained number.
+        size = sum(tensor.numel() * tensor.element_size()
+                   for tensor in (*model.state_dict().values(), *trained,
+                                  *trained))
+        os.makedirs(self.out_dir, exist_ok=True)
+        free = shutil.disk_usage(self.out_dir).free
+        if free < 2 * size:
+            raise RunError(
+                f'{self.out_dir} has room for {free / 1e6:,.0f} MB, and two '
+                f'checkpoints take some {2 * size / 1e6:,.0f} MB: make room, '
+                'or give another --work-dir.')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Raise a RunError rather than keep what no run can go on from."""
+        name = find_spoilt_part(checkpoint)
+        if name:
+            raise RunError(
+                f'Iteration {runner.iter + 1}: {name} is not finite any more, '
+                'so no checkpoint is written, and the last one stays. Go on '
+                'from it by --resume with a lower '
+                'optim_wrapper.optimizer.lr, and with optim_wrapper.clip_grad '
+                'as in configs/_base_/pretraining.py.')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:

@@ -1,11 +1,12 @@
 import hashlib
+import math
 import os
 import os.path as osp
 from itertools import chain, repeat
 
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.fileio import put
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -29,10 +30,12 @@ class ExactResumeHook(Hook):
     The names of the images are written to ``image_list.txt`` in the work
     directory, from which :func:`resolve_config` lets a resumed run take them,
     and their digest to the checkpoints. If it is another one after a resume,
-    a warning says so.
+    a warning says so. With another batch size or number of processes the data
+    go on after those that were seen.
     """
 
     images_before = images = None  # digests
+    seen_before, first_iter = None, 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the own random numbers, unless this run goes on.
@@ -42,6 +45,8 @@ class ExactResumeHook(Hook):
         """
         if runner._resume:
             self.images_before = checkpoint['meta'].get('images')
+            self.seen_before = checkpoint['meta'].get('images_seen')
+            self.first_iter = checkpoint['meta']['iter']
             return
         weights = checkpoint.get('state_dict', checkpoint)
         for name, value in unwrap(runner.model).random.state_dict().items():
@@ -63,8 +68,8 @@ class ExactResumeHook(Hook):
         self._keep_listing(runner)
         if runner.iter == 0:
             return
-        batch_size = loop.dataloader.batch_sampler.batch_size
-        sampler.seek(runner.iter * batch_size, runner.seed)
+        seen = self._images_seen(runner, runner.iter)
+        sampler.seek(math.ceil(seen / get_world_size()), runner.seed)
         # The loop will throw away as many batches as it has done iterations.
         iterator = type(loop.dataloader_iterator)(loop.dataloader)
         loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
@@ -87,8 +92,19 @@ class ExactResumeHook(Hook):
                 backend_args=dict(backend=ATOMIC_LOCAL))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the digest of the images."""
+        """Add the digest of the images, and how many were drawn."""
         checkpoint['meta']['images'] = self.images
+        checkpoint['meta']['images_seen'] = self._images_seen(
+            runner, checkpoint['meta']['iter'])
+
+    def _images_seen(self, runner: Runner, iterations: int) -> int:
+        """Count the images that all processes have drawn by an iteration."""
+        batch = (
+            runner.train_dataloader.batch_sampler.batch_size *
+            get_world_size())
+        if self.seen_before is None:  # or of release 0.1.0
+            return iterations * batch
+        return self.seen_before + (iterations - self.first_iter) * batch
 
     def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Seed dropout and its like for this iteration."""

@@ -3,7 +3,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..engine import adapt_older_checkpoint
-from ..utils import unwrap
+from ..utils import require_finite, unwrap
 
 
 @HOOKS.register_module()
@@ -18,7 +18,9 @@ class MatchingCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise a ValueError, before anything is loaded, if names or shapes of
-        weights, or of the optimiser of a resumed run, are others."""
+        weights, or of the optimiser of a resumed run, are others, or numbers
+        not finite."""
+        require_finite(checkpoint, runner._load_from or 'The checkpoint')
         model = unwrap(runner.model)
         own = model.state_dict()
         weights = checkpoint.get('state_dict', checkpoint)

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from ..utils import unwrap
+from ..utils import RunError, unwrap
 
 
 @HOOKS.register_module()
@@ -29,7 +29,7 @@ class UnusedParameterHook(Hook):
         self._unused.pop(name).remove()
 
     def after_train_iter(self, runner: Runner, **kwargs) -> None:
-        """Raise a ValueError, before anything is saved, if some did not come
+        """Raise a RunError, before anything is saved, if some did not come
         and torch would stop; warn of them elsewhere."""
         if not self._unused:
             return
@@ -42,7 +42,7 @@ class UnusedParameterHook(Hook):
             f'{" and others" if names[5:] else ""}.')
         if (isinstance(runner.model, DistributedDataParallel)
                 and not runner.model.find_unused_parameters):
-            raise ValueError(
+            raise RunError(
                 f'{message[:-1]}; give the transformer decoder a layer for '
                 'each level of the memory, freeze them, or set '
                 'find_unused_parameters=True.')

@@ -1,11 +1,18 @@
 import os.path as osp
+import pickle
 import re
 import zipfile
 import zlib
 from glob import escape, glob
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
+from torch import Tensor
+
+from .errors import RunError
+
+# The square of a number beyond overflows float32.
+LARGEST = 1e19
 
 
 def require_whole(path: str) -> None:
@@ -45,6 +52,42 @@ def require_whole(path: str) -> None:
         raise ValueError(damaged)
 
 
+def find_non_finite(content: Any, name: str = '') -> Optional[str]:
+    """Name the first tensor, in nested dicts and lists, that is spoilt.
+
+    It holds NaN, infinity, or what is so large that its square is infinite.
+    """
+    if isinstance(content, dict):
+        items = content.items()
+    elif isinstance(content, (list, tuple)):
+        items = enumerate(content)
+    else:
+        is_spoilt = (
+            isinstance(content, Tensor) and content.is_floating_point()
+            and content.numel() > 0
+            and not max(map(abs,
+                            content.detach().aminmax())) < LARGEST)
+        return name if is_spoilt else None
+    prefix = f'{name}.' if name else ''
+    found = (find_non_finite(item, f'{prefix}{key}') for key, item in items)
+    return next(filter(None, found), None)
+
+
+def find_spoilt_part(checkpoint: dict) -> Optional[str]:
+    """Name the first tensor of weights or optimiser that is spoilt."""
+    return (find_non_finite(checkpoint.get('state_dict', checkpoint))
+            or find_non_finite(checkpoint.get('optimizer'), 'optimizer'))
+
+
+def require_finite(checkpoint: dict, path: str) -> None:
+    """Raise a RunError if weights or optimiser of a checkpoint are spoilt."""
+    name = find_spoilt_part(checkpoint)
+    if name:
+        raise RunError(f'{path} holds numbers that are infinite, NaN or '
+                       f'nearly so, in {name} first: give an earlier '
+                       'checkpoint.')
+
+
 def find_checkpoints(folder: str) -> List[str]:
     """List the checkpoints ``iter_<number>.pth`` of a run, newest first."""
     found: Dict[str, int] = {}
@@ -56,28 +99,37 @@ def find_checkpoints(folder: str) -> List[str]:
 
 
 def find_newest_whole(folder: str) -> Tuple[Optional[str], List[str]]:
-    """Find the newest checkpoint of a run that is whole.
+    """Find the newest checkpoint of a run that is whole, and finite.
 
     It is looked for in the folder itself, so that a folder may be moved, and
     a crash may come before any note of what was written last.
 
     Returns:
         tuple[str | None, list[str]]: Its path, None if there is no checkpoint
-        at all, and a sentence for each newer one that is damaged.
+        at all, and a sentence for each newer one that is not.
 
     Raises:
-        ValueError: If there are checkpoints, and none is whole.
+        ValueError: If there are checkpoints, and none is whole and finite.
     """
     complaints = []
     for path in find_checkpoints(folder):
         try:
             require_whole(path)
+            require_finite(_load_tensors(path), path)
         except ValueError as error:
             complaints.append(str(error))
         else:
             return path, complaints
     if complaints:
         raise ValueError(
-            f'No checkpoint in {folder} is whole: start anew in another '
-            f'--work-dir. {complaints[0]}')
+            f'No checkpoint in {folder} is whole and finite: start anew in '
+            f'another --work-dir. {complaints[0]}')
     return None, complaints
+
+
+def _load_tensors(path: str) -> dict:
+    """Load a checkpoint; nothing where the Runner would refuse it."""
+    try:
+        return torch.load(path, 'cpu', weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError):  # objects; an old format
+        return {}

@@ -2,9 +2,6 @@ import logging
 from contextlib import contextmanager
 from typing import Dict, Iterator
 
-import torch
-import torch.distributed as dist
-from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
@@ -68,33 +65,3 @@ def left_out_of_log(*texts: str) -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(stays)
-
-
-def prepare_cpu_distributed(cfg: Config) -> None:
-    """Let mmengine's Runner train in several processes without a GPU.
-
-    mmengine 0.10 sets a CUDA device before it starts the process group, and
-    gives DistributedDataParallel a device id; both fail without a GPU. So the
-    process group is started here, with gloo, which the Runner then keeps, and
-    its config is changed in place to wrap the model without device id.
-    """
-    if torch.cuda.is_available():
-        return
-    if not dist.is_initialized():
-        dist.init_process_group('gloo')
-    if cfg.get('model_wrapper_cfg') is None:
-        # As the Runner wraps a model.
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False)
-    cfg.model_wrapper_cfg.device_ids = None
-
-
-def leave_process_group() -> None:
-    """Let all processes of a run end together.
-
-    One that ends while another still talks to it may abort, and torchrun
-    then reports the whole run as failed.
-    """
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
