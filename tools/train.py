@@ -15,11 +15,14 @@ from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import check_config, resolve_config, try_model
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (
-    CFG_OPTIONS, RunError, end_with_parent, exit_on, explaining_full_disk,
-    find_checkpoints, find_newest_whole, leave_process_group, load_config,
-    locked, make_parser, naming_absent_ranks, prepare_cpu_distributed,
-    prepare_work_dir, require_plain, require_whole, unwrap)
+from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
+                                      exit_on, explaining_full_disk,
+                                      find_checkpoints, find_newest_whole,
+                                      leave_process_group, load_config, locked,
+                                      make_parser, naming_absent_ranks,
+                                      prepare_cpu_distributed,
+                                      prepare_work_dir, require_plain,
+                                      require_whole, unwrap)
 
 # Which of its processes this is, before they know each other.
 RANK_VARIABLES = dict(
