@@ -4,7 +4,7 @@ import os
 import os.path as osp
 import sys
 from contextlib import nullcontext
-from typing import List, Optional
+from typing import Optional
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -13,16 +13,15 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from projects.mask_jepa.engine import check_config, resolve_config, try_model
+from projects.mask_jepa.engine import (check_config, choose_checkpoint,
+                                       resolve_config, try_model)
 from projects.mask_jepa.hooks import require_one_target_hook
 from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
                                       exit_on, explaining_full_disk,
-                                      find_checkpoints, find_newest_whole,
                                       leave_process_group, load_config, locked,
                                       make_parser, naming_absent_ranks,
                                       prepare_cpu_distributed,
-                                      prepare_work_dir, require_plain,
-                                      require_whole, unwrap)
+                                      prepare_work_dir, unwrap)
 
 # Which of its processes this is, before they know each other.
 RANK_VARIABLES = dict(
@@ -132,44 +131,6 @@ def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
         # While float16 looks for its loss scale, gradients may overflow; the
         # scaler skips those steps.
         wrapper.clip_grad.error_if_nonfinite = False
-
-
-def choose_checkpoint(cfg: Config, resume: Optional[str],
-                      init: Optional[str]) -> List[str]:
-    """Settle from which file, a whole one, the run begins, if from any.
-
-    Without options ``resume`` and ``load_from`` of the config count, as in
-    mmdet's tool.
-
-    Args:
-        cfg (Config): The config of the run; changed in place.
-        resume (str, optional): A checkpoint, or 'auto'.
-        init (str, optional): A checkpoint.
-
-    Returns:
-        list[str]: A sentence for each newer checkpoint that is damaged.
-
-    Raises:
-        ValueError: If the checkpoint is damaged, or none of ours, or a new run
-            would write over those of an earlier one.
-    """
-    if resume or init:
-        cfg.resume = resume is not None
-        cfg.load_from = init if resume in (None, 'auto') else resume
-    complaints = []
-    newest, *_ = find_checkpoints(cfg.work_dir) or [None]
-    if not cfg.get('resume') and newest:
-        raise ValueError(
-            f'{newest} is of an earlier run: go on with it by --resume, or '
-            'choose another --work-dir.')
-    if cfg.get('resume') and not cfg.get('load_from'):
-        cfg.load_from, complaints = find_newest_whole(cfg.work_dir)
-        cfg.resume = cfg.load_from is not None
-    elif cfg.get('load_from') and osp.isfile(cfg.load_from):
-        require_whole(cfg.load_from)
-    if cfg.get('resume'):
-        require_plain(cfg.load_from)
-    return complaints
 
 
 def train(cfg: Config, args: argparse.Namespace) -> None:

@@ -1,3 +1,4 @@
+from .choose_checkpoint import choose_checkpoint
 from .config_check import check_config, try_model
 from .grouped_constructor import GroupedOptimWrapperConstructor
 from .loss_log_processor import LossLogProcessor
@@ -7,6 +8,6 @@ from .resolve_config import cropped_as_training, resolve_config
 
 __all__ = [
     'GroupedOptimWrapperConstructor', 'LossLogProcessor', 'PassBasedTrainLoop',
-    'adapt_older_checkpoint', 'check_config', 'cropped_as_training',
-    'resolve_config', 'try_model'
+    'adapt_older_checkpoint', 'check_config', 'choose_checkpoint',
+    'cropped_as_training', 'resolve_config', 'try_model'
 ]
