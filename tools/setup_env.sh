@@ -145,7 +145,7 @@ make_venv() {
         "$BASE_PYTHON" -m venv "$VENV" ||
         fail 'the virtual environment could not be made.'
     "$VENV_PYTHON" -m pip install --disable-pip-version-check --quiet \
-        --constraint "$REQUIREMENTS/lock.txt" uv ||
+        --requirement <(sed -n '/^uv==/,/[^\\]$/p' "$REQUIREMENTS/lock.txt") ||
         fail 'pip could not install uv, which installs the rest.'
     read_pip_settings
 }
