@@ -21,7 +21,7 @@ model = dict(
     photometric_change=dict(per_image=True),
     # Masks of things cannot be told in noise alone.
     clean_share=0.5,
-    pseudo_instances=dict(),
+    pseudo_instances=dict(num_clusters=[2, 3]),
     data_preprocessor=_base_.efficientnet_lite0.model.data_preprocessor,
     backbone=_base_.efficientnet_lite0.model.backbone)
 # Crops at about the native scale, at which the nuclei are fine-tuned.
