@@ -9,6 +9,11 @@ train_dataloader = dict(dataset=dict(data_root='data/my_images/train'))
 # Some that are held out, for the pictures; without them, training images.
 test_dataloader = dict(dataset=dict(data_root='data/my_images/val'))
 
+# Your images may be darker or flatter than photographs, and noise that fits
+# those would hide what is on them; for photographs it comes to much the same.
+model = dict(
+    noise=dict(per_image=True), photometric_change=dict(per_image=True))
+
 # 8 images an iteration, 8 iterations a step of the optimiser: the recipe's
 # batch of 64 on one GPU. On 8 GPUs: accumulative_counts=1.
 optim_wrapper = dict(accumulative_counts=8)
