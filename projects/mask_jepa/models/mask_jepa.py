@@ -79,6 +79,10 @@ class MaskJEPA(BaseModel):
             None leaves the target as it is.
         prototypes (dict, optional): Arguments of :class:`Prototypes`, one
             for each class of the head; None: no masks of prototypes.
+        pseudo_instances (dict, optional): Arguments of
+            :class:`PseudoInstances`, whose class is the last one of the head,
+            and no prototype's; None: no masks of single things.
+            Defaults to None.
         seed (int, optional): Seed of noise, masks and queries; None follows
             the Runner's ``randomness.seed``. Defaults to None.
         channels_last (bool): Keep the weights of the backbone's convolutions,
@@ -131,10 +135,9 @@ class MaskJEPA(BaseModel):
         self.panoptic_head = MODELS.build(panoptic_head)
         adapter_class = find_adapter(self.panoptic_head)
         self.adapter = adapter_class(self.panoptic_head)
+        learns_masks = prototypes is not None or pseudo_instances is not None
         for name in self.adapter.class_modules:
-            getattr(self.panoptic_head,
-                    name).requires_grad_(prototypes is not None
-                                         or pseudo_instances is not None)
+            getattr(self.panoptic_head, name).requires_grad_(learns_masks)
         self.target = TargetEncoder(adapter_class, self.backbone, self.neck,
                                     self.panoptic_head.pixel_decoder)
 
@@ -166,23 +169,20 @@ class MaskJEPA(BaseModel):
         self.centering = None
         if centering is not None:
             self.centering = PlaceCentering(channels, **centering)
-        self.prototypes = None
-        num_prototypes = self.adapter.num_classes
-        self.pseudo_instances = None
-        if pseudo_instances is not None:
+        self.learns_masks = learns_masks
+        if learns_masks:
             self.adapter.require_mask_losses()
+        self.prototypes = self.pseudo_instances = None
+        num_prototypes = self.adapter.num_classes
+        if pseudo_instances is not None:
             num_prototypes -= 1  # the last class is that of things
             self.pseudo_instances = PseudoInstances(num_prototypes,
                                                     **pseudo_instances)
         if prototypes is not None:
-            self.adapter.require_mask_losses()
             self.prototypes = Prototypes(num_prototypes, channels,
                                          **prototypes)
-        teacher = self.prototypes or self.pseudo_instances
-        self.stock_losses = getattr(teacher, 'stock_losses', False)
-        self.mask_loss_weight = getattr(teacher, 'loss_weight', 0.0)
-        self.learns_masks = teacher is not None
-        if self.learns_masks and not self.stock_losses:
+        self.stock_losses = bool(prototypes) and self.prototypes.stock_losses
+        if learns_masks and not self.stock_losses:
             self.loss_masks = MatchedMaskLoss.of_head(self.panoptic_head)
 
         self.loss_jepa = MODELS.build(loss_jepa)
@@ -281,8 +281,10 @@ class MaskJEPA(BaseModel):
             losses['loss_regularizer'] = self.loss_regularizer(
                 [step.mask_features, *step.memory[1:]])
 
-        # 11. The head's own losses, with what recurs in the target as labels.
+        # 11. The head's own losses, with what recurs in the target, and single
+        #     things in the image, as labels.
         if self.learns_masks:
+            weight = (self.prototypes or self.pseudo_instances).loss_weight
             labels = self.pseudo_labels(inputs, step.target_on_grid)
             predicted = (step.class_scores, step.mask_logits)
             if self.stock_losses:
@@ -292,7 +294,7 @@ class MaskJEPA(BaseModel):
             else:
                 mask_losses = self.loss_masks(*predicted, labels, generator)
             for name, loss in mask_losses.items():
-                losses[f'loss_prototype_{name}'] = self.mask_loss_weight * loss
+                losses[f'loss_prototype_{name}'] = weight * loss
 
         # 12. Each loss has its weight; the sum is MMEngine's, and the target
         #     moves after the optimiser's step (EMATargetHook).

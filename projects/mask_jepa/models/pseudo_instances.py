@@ -32,6 +32,8 @@ class PseudoInstances(BaseModule):
             [0, 1]. Defaults to 0.4.
         max_instances (int): Masks of an image; more are cut, from the
             smallest. Defaults to 32.
+        loss_weight (float): Weight of the head's losses with these labels;
+            with prototypes beside them, theirs counts. Defaults to 0.03.
 
     Raises:
         ValueError: If an argument lies outside its range.
