@@ -227,7 +227,7 @@ def test_takes_every_exported_shape(path):
 
 def test_backbones_of_the_pretrainings_are_all_known():
     assert {path.stem.split('_')[2] for path in CONFIGS.glob('mask_jepa_*.py')
-            } == set(BACKBONES) - {'r18-tiny'}
+            if 'tiny' not in path.stem} == set(BACKBONES) - {'r18-tiny'}
 
 
 @pytest.mark.parametrize('path', OTHERS, ids=name)

@@ -65,7 +65,7 @@ def backbone_of(state, prefix='backbone.'):
 @pytest.mark.slow
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
 def test_stock_model_takes_the_whole_backbone(checkpoints, states, library):
-    path = sorted(glob(f'configs/finetune/{library}/*tiny*.py'))[0]
+    path = sorted(glob(f'configs/finetune/{library}/*r18-tiny*.py'))[0]
     config = Config.fromfile(path)
     config.model.init_cfg.checkpoint = str(checkpoints[-1])
     init_default_scope(library)

@@ -41,7 +41,7 @@ def pretrained(tmp_path_factory, scenes):
 
 
 def finetune_config(library):
-    return sorted(glob(f'configs/finetune/{library}/*tiny*.py'))[0]
+    return sorted(glob(f'configs/finetune/{library}/*r18-tiny*.py'))[0]
 
 
 def stock_model(library, checkpoint):
