@@ -166,6 +166,7 @@ def png_header(width, height):
             + struct.pack('>I', zlib.crc32(chunk)) + bytes(4) + b'IDAT')
 
 
+@pytest.mark.slow
 def test_header_decides_on_the_pixels(tmp_path):
     path = tmp_path / 'bomb.png'
     path.write_bytes(png_header(13000, 13000))

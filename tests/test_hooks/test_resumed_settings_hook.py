@@ -10,6 +10,7 @@ from projects.mask_jepa.datasets import SeekableInfiniteSampler
 from projects.mask_jepa.hooks.resumed_settings_hook import differences
 from projects.mask_jepa.utils import RunError
 
+pytestmark = pytest.mark.slow
 HALF, WHOLE = 2, 4
 
 
