@@ -26,12 +26,9 @@ model = dict(
     backbone=_base_.efficientnet_lite0.model.backbone)
 # Crops at about the native scale, at which the nuclei are fine-tuned.
 train_pipeline = [
-    dict(type='ReadUnlabeledImage'),
-    dict(type='DecodeRandomResizedCrop', crop_ratio_range=(0.12, 0.4)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='PackUnlabeledInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape'))
+    dict(step, crop_ratio_range=(0.12, 0.4))
+    if step['type'] == 'DecodeRandomResizedCrop' else step
+    for step in _base_.train_pipeline
 ]
 train_dataloader = dict(
     dataset=dict(data_root=f'{nuclei}/train', pipeline=train_pipeline))

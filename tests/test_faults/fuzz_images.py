@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.dataset import Compose  # noqa: E402
-from PIL import Image  # noqa: E402
+import numpy as np
+from mmdet.utils import register_all_modules
+from mmengine.dataset import Compose
+from PIL import Image
 
-from projects.mask_jepa.datasets import UnreadableImageError  # noqa: E402
+from projects.mask_jepa.datasets import UnreadableImageError
 
 SECONDS = 5  # of computing, for one file
 GIGABYTE = 2**30

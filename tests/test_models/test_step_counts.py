@@ -24,7 +24,9 @@ def pixel_decoders(model):
 
 
 @pytest.mark.parametrize('options, most', [
-    ({}, 2), (dict(prototypes=None), 0)], ids=['all_losses', 'no_prototypes'])
+    ({}, 2), (dict(prototypes=None), 0),
+    (dict(pseudo_instances=dict(min_places=1), clean_share=0.5), 2),
+], ids=['all_losses', 'no_prototypes', 'things'])
 def test_only_the_matching_waits(make_model, images, options, most):
     model = make_model(options)
     counts = count(model, images)

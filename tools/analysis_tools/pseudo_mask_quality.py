@@ -111,11 +111,11 @@ def main() -> None:
                 for each in coco.loadAnns(coco.getAnnIds(source['id']))
                 if each['area'] >= args.min_area
             ]
-            objects = torch.from_numpy(
-                np.array(objects, bool).reshape(-1, *pixels.shape[:2]))
+            objects = np.array(objects, bool).reshape(-1, *pixels.shape[:2])
             for name, masks in propose(model, batch['inputs']).items():
-                quality.setdefault(name, MaskQuality()).add(masks, objects)
-    found = {name: each.summary() for name, each in quality.items()}
+                quality.setdefault(name,
+                                   MaskQuality()).add(masks.numpy(), objects)
+        found = {name: each.summary() for name, each in quality.items()}
     head = next(iter(found.values()))
     print(f'| masks | {" | ".join(head)} |\n|{"---|" * (len(head) + 1)}')
     for name, row in found.items():

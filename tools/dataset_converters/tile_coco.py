@@ -59,10 +59,12 @@ def spread(length: int, size: int, overlap: int) -> List[int]:
     return [round(each) for each in np.linspace(0, length - size, count)]
 
 
-def crop_masks(coco: COCO, image_id: int) -> Iterator[Tuple[dict, np.ndarray]]:
-    """Read the masks of an image, each (H, W), with their annotations."""
-    for annotation in coco.loadAnns(coco.getAnnIds(image_id)):
-        yield annotation, coco.annToMask(annotation)
+def cut(image: np.ndarray, size: int,
+        overlap: int) -> Iterator[Tuple[int, int, Tuple[slice, slice]]]:
+    """Cut an image: x and y of each tile, and its window."""
+    for y in spread(image.shape[0], size, overlap):
+        for x in spread(image.shape[1], size, overlap):
+            yield x, y, (slice(y, y + size), slice(x, x + size))
 
 
 def annotate(annotation: dict, mask: np.ndarray, number: int,
@@ -96,31 +98,29 @@ def main() -> None:
             image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
             if image is None:
                 raise FileNotFoundError(f'There is no image at {path}.')
-            masks = list(crop_masks(coco, source['id']))
+            masks = [(each, coco.annToMask(each))
+                     for each in coco.loadAnns(coco.getAnnIds(source['id']))]
             stem = osp.splitext(source['file_name'])[0].replace('/', '_')
-            for y in spread(image.shape[0], args.size, args.overlap):
-                for x in spread(image.shape[1], args.size, args.overlap):
-                    window = slice(y, y + args.size), slice(x, x + args.size)
-                    tile = image[window]
-                    name = f'{stem}_{x}_{y}.png'
-                    tiles.append(
-                        dict(
-                            id=len(tiles) + 1,
-                            file_name=name,
-                            width=tile.shape[1],
-                            height=tile.shape[0],
-                            parent=source['file_name'],
-                            x=x,
-                            y=y))
-                    for annotation, mask in masks:
-                        part = mask[window]
-                        if 0 < part.sum() >= args.min_share * mask.sum():
-                            objects.append(
-                                annotate(annotation, part,
-                                         len(objects) + 1, tiles[-1]['id']))
-                    if not cv2.imwrite(
-                            osp.join(args.out, 'images', name), tile):
-                        raise ValueError(f'Cannot write tiles to {args.out}.')
+            for x, y, window in cut(image, args.size, args.overlap):
+                height, width = image[window].shape[:2]
+                tile = dict(
+                    id=len(tiles) + 1,
+                    file_name=f'{stem}_{x}_{y}.png',
+                    width=width,
+                    height=height,
+                    parent=source['file_name'],
+                    x=x,
+                    y=y)
+                tiles.append(tile)
+                for annotation, mask in masks:
+                    part = mask[window]
+                    if 0 < part.sum() >= args.min_share * mask.sum():
+                        number = len(objects) + 1
+                        objects.append(
+                            annotate(annotation, part, number, tile['id']))
+                path = osp.join(args.out, 'images', tile['file_name'])
+                if not cv2.imwrite(path, image[window]):
+                    raise ValueError(f'Cannot write tiles to {args.out}.')
         content = dict(coco.dataset, images=tiles, annotations=objects)
         # Last, so that a folder with annotations is a whole one.
         AtomicLocalBackend().put_text(

@@ -90,13 +90,8 @@ class Prototypes(BaseModule):
         """Give each place of a target, (B, C, h, w), to its nearest prototype:
         one where that owns the place, else zero, float (B, K, h, w)."""
         places = target.movedim(1, -1)
-        owners = self._owners(places.flatten(1, 2)).movedim(-1, 1)
+        owners = find_owners(places.flatten(1, 2), self.centers).movedim(-1, 1)
         return owners.unflatten(-1, target.shape[-2:])
-
-    def _owners(self, places: Tensor) -> Tensor:
-        nearest = torch.cdist(places, self.centers).argmin(-1, keepdim=True)
-        nothing = places.new_zeros(*nearest.shape[:-1], len(self.centers))
-        return nothing.scatter_(-1, nearest, 1)
 
     def _revive(self, places: Tensor) -> None:
         """Move prototypes without places (all, at first) into the batch.
@@ -114,7 +109,7 @@ class Prototypes(BaseModule):
         self.shares.masked_fill_(idle, 1)
 
     def _move(self, places: Tensor) -> None:
-        owners = self._owners(places)
+        owners = find_owners(places, self.centers)
         counts = owners.sum(0)
         totals = torch.cat([counts[:, None], owners.T @ places], dim=1)
         all_reduce(totals)
@@ -124,6 +119,15 @@ class Prototypes(BaseModule):
         self.centers += step * (means - self.centers)
         even_share = counts.sum() / len(counts)
         self.shares.lerp_(counts / even_share, 0.05)
+
+
+def find_owners(places: Tensor, centers: Tensor) -> Tensor:
+    """Give each place, (..., P, C), to its nearest centre, (..., K, C): one
+    for that, else zero, (..., P, K)."""
+    nearest = torch.cdist(places, centers).argmin(-1, keepdim=True)
+    nothing = places.new_zeros(*nearest.shape[:-1], centers.shape[-2])
+    # torch's one_hot looks at the values, for which a GPU would wait.
+    return nothing.scatter_(-1, nearest, 1)
 
 
 def segment(class_scores: Tensor, mask_logits: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..losses import MaskLabels
 from ..utils import require_share
 from .connected_components import connected_components
+from .prototypes import find_owners
 
 
 class PseudoInstances(BaseModule):
@@ -124,12 +125,11 @@ def cluster_places(places: Tensor, count: int, rounds: int) -> Tensor:
     for _ in range(count - 1):
         centers = torch.cat([centers, find_farthest(centers)], dim=1)
     for _ in range(rounds):
-        owners = torch.cdist(places, centers).argmin(-1)
-        shares = F.one_hot(owners, count).to(places).transpose(1, 2)
+        shares = find_owners(places, centers).transpose(1, 2)
         sizes = shares.sum(2, keepdim=True)
         centers = torch.where(sizes > 0, shares @ places / sizes.clamp(min=1),
                               centers)
-    return torch.cdist(places, centers).argmin(-1)
+    return find_owners(places, centers).argmax(-1)
 
 
 def _drop_repeated(masks: Tensor) -> Tensor:
