@@ -99,6 +99,17 @@ def test_an_image_does_not_depend_on_its_batch():
     assert not present[2].any()  # one colour: the whole image is one part
 
 
+def test_half_precision_finds_the_same():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, 3, 64, 64, generator=generator)
+    images = torch.nn.functional.avg_pool2d(images, 9, 1, 4)
+    find = PseudoInstances(0, num_clusters=[2, 3, 4], stride=1)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = find(images)
+    assert all(map(torch.equal, found, find(images)))
+    assert found.present.any()
+
+
 @pytest.mark.parametrize('options', [
     dict(num_clusters=[1]), dict(stride=0), dict(max_share=1.5),
     dict(min_places=0), dict(max_instances=0)])

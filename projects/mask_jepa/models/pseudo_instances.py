@@ -69,6 +69,11 @@ class PseudoInstances(BaseModule):
     def forward(self, image: Tensor) -> MaskLabels:
         """Find things in clean images, (B, 3, H, W): masks on the grid,
         (B, M, H/stride, W/stride), the present ones first."""
+        # Autocast would count places in half precision.
+        with torch.autocast(image.device.type, enabled=False):
+            return self._find(image)
+
+    def _find(self, image: Tensor) -> MaskLabels:
         colours = F.avg_pool2d(image.float(), self.stride)
         places = colours.flatten(2).transpose(1, 2)
         found = []
