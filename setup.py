@@ -15,7 +15,7 @@ class BuildWithMim(build_py):
         super().run()
         if self.editable_mode:
             return
-        destination = Path(self.build_lib) / 'projects' / '.mim'
+        destination = Path(self.build_lib) / 'mask_jepa' / '.mim'
         shutil.rmtree(destination, ignore_errors=True)
         for name in ('configs', 'tools'):
             shutil.copytree(

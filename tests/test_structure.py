@@ -9,10 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'projects' / 'mask_jepa'
 # From the top; a room imports from lower lines only.
 FLOORS = [
+    {'apis'},
     {'hooks', 'experiments', 'benchmark'},
     {'evaluation', 'report'},
     {'visualization'},
-    {'engine', 'export'},
+    {'engine', 'weights'},
     {'datasets', 'models'},
     {'losses'},
     {'utils', 'version'},

@@ -24,9 +24,8 @@ import time
 from functools import partial
 from typing import Callable, Dict
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
-sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
 
 import torch
 from matplotlib.figure import Figure
@@ -35,17 +34,14 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
-from train import use_gpu
 
-from projects.mask_jepa.benchmark import (ARMS, AXES, TrainingStep, compare,
-                                          draw_comparison, draw_scaling,
-                                          make_arm, make_comparison_table,
-                                          make_scaling_table, measure,
-                                          measure_scaling, time_in_turn,
-                                          usable_tflops)
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
-                                      make_parser)
+from mask_jepa.benchmark import (ARMS, AXES, TrainingStep, compare,
+                                 draw_comparison, draw_scaling, make_arm,
+                                 make_comparison_table, make_scaling_table,
+                                 measure, measure_scaling, time_in_turn,
+                                 usable_tflops)
+from mask_jepa.engine import resolve_config, use_gpu
+from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
 
 
 def parse_args() -> argparse.Namespace:

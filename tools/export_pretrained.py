@@ -7,19 +7,14 @@ checkpointer; for timm and torchvision the backbone's state dict.
 import argparse
 import os.path as osp
 import sys
-from collections import Counter
-from typing import Tuple
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.export import (BACKBONE_ALONE, BRANCHES, FRAMEWORKS,
-                                       HEAD_PREFIXES, PARTS, Export, Written,
-                                       check_out, export_weights,
-                                       left_out_reasons, load_checkpoint,
-                                       load_pretraining_config,
-                                       pretraining_config, save_export)
-from projects.mask_jepa.utils import exit_on, make_parser
+from mask_jepa.apis import write_export
+from mask_jepa.utils import exit_on, make_parser
+from mask_jepa.weights import (BRANCHES, FRAMEWORKS, HEAD_PREFIXES, PARTS,
+                               left_out_reasons)
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,38 +52,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def export_for(args: argparse.Namespace) -> Tuple[Export, Written, str]:
-    """Export, write what the library has a place for, and say where to."""
-    possible = ('backbone', ) if args.to in BACKBONE_ALONE else tuple(PARTS)
-    parts = tuple(part for part in PARTS if part in (args.parts or possible))
-    if set(parts) - set(possible):
-        raise ValueError(f'{args.to} has a place for the backbone alone: '
-                         'leave out --parts.')
-    write, ending = FRAMEWORKS.get(args.to, (None, '.pth'))
-    # A few parts do not replace the file with all of them.
-    some = parts if len(parts) < len(PARTS) else ()
-    out = args.out or osp.join(
-        osp.dirname(args.checkpoint),
-        '_'.join(['mask_jepa', args.to, *some]) + ending)
-    check_out(out, args.checkpoint, is_folder=not ending)
-    config = load_pretraining_config(args.config) if args.config else None
-    checkpoint = load_checkpoint(args.checkpoint)
-    # Of all parts, what writes a backbone alone tells what has no place.
-    export = export_weights(
-        checkpoint['state_dict'], 'mmdet' if write else args.to, args.branch,
-        tuple(PARTS) if args.to in BACKBONE_ALONE else parts)
-    if write:
-        model = (config or pretraining_config(checkpoint)).model
-        return export, write(export.state_dict, model, out), out
-    save_export(export, out, args.to, args.branch, args.checkpoint)
-    return export, Written(export.state_dict, Counter()), out
-
-
 def main() -> None:
     """Export."""
     args = parse_args()
     with exit_on(FileNotFoundError, ValueError):
-        export, written, out = export_for(args)
+        export, written, out = write_export(args.checkpoint, args.to, args.out,
+                                            args.branch, args.parts,
+                                            args.config)
     values = sum(value.numel() for value in written.weights.values())
     print(f'Wrote {len(written.weights)} tensors ({values / 1e6:.1f} '
           f'million values, {args.branch} branch) for {args.to} to {out}.')

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, List
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 import torch
@@ -26,11 +26,12 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from train import use_gpu
 
-from projects.mask_jepa.benchmark import (TrainingStep, compare, make_arm,
-                                          measure, time_in_turn, usable_tflops)
-from projects.mask_jepa.models.deformable_attention import (
-    Levels, deformable_attention, resolve_operator)
-from projects.mask_jepa.utils import load_config
+from mask_jepa.benchmark import (TrainingStep, compare, make_arm, measure,
+                                 time_in_turn, usable_tflops)
+from mask_jepa.models.deformable_attention import (Levels,
+                                                   deformable_attention,
+                                                   resolve_operator)
+from mask_jepa.utils import load_config
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device('cuda', 0) if ON_GPU else torch.device('cpu')

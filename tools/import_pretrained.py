@@ -11,16 +11,15 @@ decoder and transformer decoder is found.
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import save_checkpoint
 
-from projects.mask_jepa.export import (SOURCES, check_out, import_weights,
-                                       is_imported, load_foreign_weights,
-                                       load_pretraining_config)
-from projects.mask_jepa.utils import ATOMIC_LOCAL, exit_on, make_parser
+from mask_jepa.utils import ATOMIC_LOCAL, exit_on, make_parser
+from mask_jepa.weights import (SOURCES, check_out, import_weights, is_imported,
+                               load_foreign_weights, load_pretraining_config)
 
 # Buffers that a model computes, and that some libraries do not keep.
 COMPUTED = ('num_batches_tracked', 'relative_position_index')

@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from quickstart_summary import draw_predictions, print_table, summarise
 
-from projects.mask_jepa.utils import stock_tool
+from mask_jepa.utils import stock_tool
 
 OUT = 'work_dirs/quickstart'
 PRETRAIN_CONFIG = 'configs/mask_jepa_r18_tiny.py'

@@ -10,9 +10,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.utils import evenly_spread
-from projects.mask_jepa.visualization import draw_sheet
+from mask_jepa.report import read_run
+from mask_jepa.utils import evenly_spread
+from mask_jepa.visualization import draw_sheet
 
 LOSSES = ('loss', 'loss_jepa', 'loss_reconstruction')
 HEADLINE_METRICS = dict(mmdet=['coco/segm_mAP'], mmseg=['mIoU'])

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, List
 from unittest.mock import patch
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 import torch
@@ -22,9 +22,9 @@ from mmdet.utils import register_all_modules
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from projects.mask_jepa.export import pretraining_config
-from projects.mask_jepa.utils import (exit_on, find_non_finite, make_parser,
-                                      mix_seed, require_whole)
+from mask_jepa.utils import (exit_on, find_non_finite, make_parser, mix_seed,
+                             require_whole)
+from mask_jepa.weights import pretraining_config
 
 
 def read_step(path: str) -> tuple:
@@ -87,7 +87,7 @@ def repeat(record: dict, state: dict) -> List[str]:
         enabled=wrapper.get('type') == 'AmpOptimWrapper')
     # The random numbers are those of the rank.
     with patch(
-            'projects.mask_jepa.models.step_random.get_rank',
+            'mask_jepa.models.step_random.get_rank',
             return_value=record['rank']), torch.autograd.detect_anomaly():
         with precision:
             data = model.data_preprocessor(

@@ -6,11 +6,11 @@ running or killed; what it has not logged yet is named on the page.
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.report import read_run, write_report
-from projects.mask_jepa.utils import exit_on, make_parser
+from mask_jepa.report import read_run, write_report
+from mask_jepa.utils import exit_on, make_parser
 
 
 def main() -> None:

@@ -6,14 +6,13 @@ import subprocess
 import sys
 from typing import Dict, List
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from projects.mask_jepa.experiments import (Pretraining, RunStore, Workers,
-                                            find_results, group_scores,
-                                            make_tables, read_experiment,
-                                            write_results)
-from projects.mask_jepa.utils import exit_on, make_parser
+from mask_jepa.experiments import (Pretraining, RunStore, Workers,
+                                   find_results, group_scores, make_tables,
+                                   read_experiment, write_results)
+from mask_jepa.utils import exit_on, make_parser
 
 
 def count(text: str) -> int:

@@ -3,16 +3,15 @@ import argparse
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mmengine.runner import Runner
 
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
-                                      exit_on, leave_process_group,
-                                      load_config, make_parser,
-                                      prepare_cpu_distributed, require_whole)
+from mask_jepa.engine import resolve_config
+from mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent, exit_on,
+                             leave_process_group, load_config, make_parser,
+                             prepare_cpu_distributed, require_whole)
 
 
 def parse_args() -> argparse.Namespace:

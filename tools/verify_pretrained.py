@@ -8,7 +8,7 @@ import logging
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mmengine.logging import MMLogger
@@ -16,10 +16,9 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.export import (coverage_report, load_checkpoint,
-                                       parts_left_out)
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_model_config,
-                                      make_parser)
+from mask_jepa.utils import (CFG_OPTIONS, exit_on, load_model_config,
+                             make_parser)
+from mask_jepa.weights import coverage_report, load_checkpoint, parts_left_out
 
 
 def main() -> None:

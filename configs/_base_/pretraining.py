@@ -5,8 +5,7 @@ never drift from what mmdet and mmseg will load. "paper" marks what the paper
 states, "ours" what it leaves open.
 """
 _base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
-custom_imports = dict(
-    imports=['projects.mask_jepa'], allow_failed_imports=False)
+custom_imports = dict(imports=['mask_jepa'], allow_failed_imports=False)
 # Of the stock config; nothing here follows from them.
 max_iters = interval = dynamic_intervals = image_size = batch_augments = None
 

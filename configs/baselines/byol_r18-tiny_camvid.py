@@ -15,8 +15,7 @@ _base_ = [
     'mmpretrain::byol/byol_resnet50_16xb256-coslr-200e_in1k.py',
     '../_base_/r18_tiny_network.py'
 ]
-custom_imports = dict(
-    imports=['projects.mask_jepa'], allow_failed_imports=False)
+custom_imports = dict(imports=['mask_jepa'], allow_failed_imports=False)
 
 data_root = '{{$MASK_JEPA_DATA:../shared/data}}'
 crop_size = 128

@@ -1,12 +1,19 @@
 """Mask-JEPA: label-free pretraining of mask classification architectures.
 
 Importing this package registers everything that a config can name; use it as
-``custom_imports = dict(imports=['projects.mask_jepa'])``.
+``custom_imports = dict(imports=['mask_jepa'])``. In Python::
+
+    import mask_jepa
+    checkpoint = mask_jepa.pretrain('r50', data='images/', out='run/')
+    for image in mask_jepa.encode(checkpoint, 'images/'):
+        print(image.path, image.mask_features.shape, len(image.masks))
+    mask_jepa.export(checkpoint, to='mmseg')
 """
 from . import datasets, engine, evaluation, hooks, losses, models
+from .apis import encode, export, pretrain
 from .version import __version__
 
 __all__ = [
-    'datasets', 'engine', 'evaluation', 'hooks', 'losses', 'models',
-    '__version__'
+    'datasets', 'encode', 'engine', 'evaluation', 'export', 'hooks', 'losses',
+    'models', 'pretrain', '__version__'
 ]

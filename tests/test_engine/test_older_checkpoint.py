@@ -20,7 +20,7 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from projects.mask_jepa.engine import adapt_older_checkpoint
-from projects.mask_jepa.export import load_checkpoint, pretraining_config
+from projects.mask_jepa.weights import load_checkpoint, pretraining_config
 
 PATH = Path(__file__).parents[1] / 'data' / 'v0.1.0_iter_4.pth'
 CHANNELS = 16

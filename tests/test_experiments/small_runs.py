@@ -2,7 +2,7 @@
 from mmengine.config import Config
 
 from projects.mask_jepa.experiments.runs import Finetuning, Pretraining, Task
-from projects.mask_jepa.export import PARTS
+from projects.mask_jepa.weights import PARTS
 
 
 def small_pretraining(name='ours', seed=0, library='mask_jepa', **settings):

@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 from mmengine.utils import import_modules_from_strings
 
 from projects.mask_jepa.evaluation import encode_levels
-from projects.mask_jepa.export import coverage_report, export_weights
+from projects.mask_jepa.weights import coverage_report, export_weights
 
 CHANNELS = 32
 SIZES = {'c1': 4, 'F_1': 2, 'F_2': 4, 'F_3': 8, 'F_last': 16}

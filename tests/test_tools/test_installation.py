@@ -9,8 +9,10 @@ from pathlib import Path
 
 import mmcv
 import pytest
+import torch
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from scenes_and_globals import draw_scene
 
 # OpenMMLab's package manager finds and runs what the wheel holds.
 
@@ -78,7 +80,7 @@ def test_search_finds_every_config_where_it_lies(mim, installed, root):
     }
     for name, config in configs.items():
         assert Path(config).stem == name
-        in_the_wheel = installed / 'projects/.mim' / config
+        in_the_wheel = installed / 'mask_jepa/.mim' / config
         assert in_the_wheel.read_text() == (root / config).read_text()
 
 
@@ -115,6 +117,66 @@ def test_pretrains_hands_over_and_finetunes(mim, installed, root):
     output = mim('test', 'mmsegmentation', config, '--checkpoint',
                  'finetuned/iter_1.pth', '--gpus', 0)
     assert 'mIoU' in output
+
+
+# From Python, as a new user would.
+
+
+SCRIPT = """
+import sys
+import mask_jepa
+checkpoint = mask_jepa.pretrain(
+    'r18_tiny', data='my images', out='my run',
+    train_cfg=dict(max_iters=2), default_hooks=dict(
+        checkpoint=dict(interval=1), health=None),
+    train_dataloader=dict(batch_size=2))
+encoded = list(mask_jepa.encode(checkpoint, 'my images', image_size=64))
+print('encoded', len(encoded), encoded[0].mask_features.shape,
+      encoded[0].masks.shape[1:])
+print('exported', mask_jepa.export(checkpoint, 'mmseg', out='weights.pth'))
+assert 'projects' not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_pretrains_encodes_and_exports_from_python(installed, tmp_path):
+    assert sorted(path.name for path in installed.iterdir()
+                  if not path.name.endswith('.dist-info')) == ['mask_jepa']
+    (tmp_path / 'my images').mkdir()
+    for index in range(4):
+        draw_scene(index).save(tmp_path / f'my images/{index}.png')
+    result = subprocess.run(
+        [sys.executable, '-c', SCRIPT], cwd=tmp_path, text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1',
+             'PYTHONPATH': str(installed)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert not result.returncode, result.stdout[-4000:]
+    assert 'encoded 4 (64, 16, 16) (80, 96)' in result.stdout
+    assert 'exported weights.pth' in result.stdout
+    assert {'iter_2.pth', 'mask_jepa_mmdet.pth', 'mask_jepa_mmseg.pth'
+            } <= {path.name for path in (tmp_path / 'my run').iterdir()}
+    weights = torch.load(tmp_path / 'weights.pth', weights_only=True)
+    assert any(key.startswith('decode_head.') for key in weights['state_dict'])
+
+
+@pytest.mark.parametrize('first, second', [
+    ('mask_jepa', 'projects.mask_jepa'),
+    ('projects.mask_jepa', 'mask_jepa'),
+])
+def test_both_names_of_a_clone_are_one_package(root, first, second):
+    # It would not be registered a second time.
+    subprocess.run([
+        sys.executable, '-c',
+        'import sys; from importlib import import_module\n'
+        f'for name in {first!r}, {second!r}:\n'
+        '    import_module(name)\n'
+        '    import_module(f"{name}.models.timm_backbone")\n'
+        'former = [name for name in sys.modules\n'
+        '          if name.startswith("projects.mask_jepa")]\n'
+        'assert len(former) > 2\n'
+        'for name in former:\n'
+        '    assert sys.modules[name] is sys.modules[name.partition(".")[2]]\n'
+    ], check=True, cwd=root)
 
 
 # What the set-up compiles.

@@ -1,6 +1,5 @@
 """Training and testing, by the tools and by their scripts."""
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,8 @@ import sys
 import pytest
 import torch
 from PIL import Image
+
+from mask_jepa.engine import choose_checkpoint, use_gpu
 
 # Training, resumed and started from weights.
 
@@ -108,11 +109,10 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     ('auto', None, dict(load_from='c.pth'), (False, None)),
     (None, None, dict(resume=True), (False, None)),
 ])
-def test_weights_come_from(root, tiny_config, tmp_path, resume, init, config,
+def test_weights_come_from(tiny_config, tmp_path, resume, init, config,
                            expected):
-    choose = runpy.run_path(str(root / 'tools/train.py'))['choose_checkpoint']
     config = tiny_config({'work_dir': str(tmp_path), **config})
-    assert choose(config, resume, init) == []
+    assert choose_checkpoint(config, resume, init) == []
     assert (config.resume, config.load_from) == expected
 
 
@@ -124,9 +124,8 @@ OWN = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
 
 
 @pytest.fixture
-def use_gpu(root, monkeypatch):
+def on_gpu(monkeypatch):
     """Prepare a config for a GPU that has bfloat16, or has it not."""
-    function = runpy.run_path(str(root / 'tools/train.py'))['use_gpu']
 
     def use(config, *amp, has_bfloat16=True):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -135,7 +134,7 @@ def use_gpu(root, monkeypatch):
             torch.cuda, 'is_bf16_supported',
             lambda including_emulation=True: including_emulation or
             has_bfloat16)
-        function(config, *amp)
+        use_gpu(config, *amp)
         return config
 
     yield use
@@ -153,26 +152,26 @@ def use_gpu(root, monkeypatch):
     (False, True, OWN, {}),
     (None, True, dict(type='OptimWrapperDict'), dict(type='OptimWrapperDict')),
 ])
-def test_mixed_precision_is_what_the_gpu_has(tiny_config, use_gpu, amp,
+def test_mixed_precision_is_what_the_gpu_has(tiny_config, on_gpu, amp,
                                              has_bfloat16, own, expected):
     config, wanted = tiny_config(), tiny_config()
     assert wanted.optim_wrapper.clip_grad.error_if_nonfinite
     config.merge_from_dict(dict(optim_wrapper=own))
-    use_gpu(config, amp, has_bfloat16=has_bfloat16)
+    on_gpu(config, amp, has_bfloat16=has_bfloat16)
     wanted.merge_from_dict(dict(optim_wrapper=expected))
     assert config.optim_wrapper == wanted.optim_wrapper
 
 
-def test_a_gpu_gets_what_makes_it_faster(tiny_config, use_gpu):
-    config = use_gpu(tiny_config())
+def test_a_gpu_gets_what_makes_it_faster(tiny_config, on_gpu):
+    config = on_gpu(tiny_config())
     assert torch.get_float32_matmul_precision() == 'high'
     assert config.env_cfg.cudnn_benchmark
     assert config.model.channels_last
     assert config.sync_bn == 'torch'
 
 
-def test_a_gpu_leaves_what_the_config_sets(tiny_config, use_gpu):
-    config = use_gpu(
+def test_a_gpu_leaves_what_the_config_sets(tiny_config, on_gpu):
+    config = on_gpu(
         tiny_config({
             'model.channels_last': False,
             'sync_bn': 'mmcv'
@@ -181,29 +180,28 @@ def test_a_gpu_leaves_what_the_config_sets(tiny_config, use_gpu):
     assert config.sync_bn == 'mmcv'
 
 
-def test_other_models_are_not_told_of_channels_last(tiny_config, use_gpu):
+def test_other_models_are_not_told_of_channels_last(tiny_config, on_gpu):
     config = tiny_config({'model.type': 'Mask2Former'})
-    assert 'channels_last' not in use_gpu(config).model
+    assert 'channels_last' not in on_gpu(config).model
 
 
-def test_a_cpu_changes_nothing(root, tiny_config, monkeypatch):
-    use_gpu = runpy.run_path(str(root / 'tools/train.py'))['use_gpu']
+def test_a_cpu_changes_nothing(tiny_config, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     for amp in (None, False):
         config = tiny_config()
         use_gpu(config, amp)
         assert config.to_dict() == tiny_config().to_dict()
     assert torch.get_float32_matmul_precision() == 'highest'
-    with pytest.raises(SystemExit, match='--amp needs a GPU, and torch sees'):
+    with pytest.raises(ValueError, match='--amp needs a GPU, and torch sees'):
         use_gpu(tiny_config(), True)
 
 
 @pytest.mark.parametrize('options, sentence', [
-    (['no_such_config.py'], 'there is no config file at no_such_config.py'),
+    (['no_such_config.py'], 'There is no config file at no_such_config.py'),
     (['configs/mask_jepa_r18_tiny.py', '--resume', 'a.pth', '--init', 'b.pth'],
      'give one of them'),
     (['configs/mask_jepa_r18_tiny.py', '--init', 'b.pth'],
-     'there is no init file at b.pth'),
+     'There is no checkpoint at b.pth: give another --init'),
     ([
         'configs/mask_jepa_r18_tiny.py', '--cfg-options',
         'train_dataloader.dataset.data_root=no/such/folder'

@@ -8,7 +8,7 @@ matters little.
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import statistics
@@ -23,9 +23,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
-from projects.mask_jepa.utils import (CFG_OPTIONS, evenly_spread, exit_on,
-                                      load_config, make_parser)
+from mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.utils import (CFG_OPTIONS, evenly_spread, exit_on, load_config,
+                             make_parser)
 
 STOCK = 'mmpretrain, whole decoding'
 

@@ -3,7 +3,7 @@ import os
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from itertools import islice
@@ -13,10 +13,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from PIL import Image
 
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
-                                      make_parser)
-from projects.mask_jepa.visualization import draw_inputs
+from mask_jepa.engine import resolve_config
+from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
+from mask_jepa.visualization import draw_inputs
 
 
 def main() -> None:

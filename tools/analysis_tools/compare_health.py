@@ -2,15 +2,15 @@
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.utils import exit_on, make_parser
-from projects.mask_jepa.visualization import draw_health
+from mask_jepa.report import read_run
+from mask_jepa.utils import exit_on, make_parser
+from mask_jepa.visualization import draw_health
 
 
 def main() -> None:

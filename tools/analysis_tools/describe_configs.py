@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -23,9 +23,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from projects.mask_jepa.export import export_weights
-from projects.mask_jepa.models import MaskJEPA
-from projects.mask_jepa.utils import exit_on, load_model_config, make_parser
+from mask_jepa.models import MaskJEPA
+from mask_jepa.utils import exit_on, load_model_config, make_parser
+from mask_jepa.weights import export_weights
 
 DEFAULT_SIZE = 512  # pixels; only pretrainings have a crop_size
 BEGIN, END = '<!-- configs: begin -->', '<!-- configs: end -->'

@@ -8,7 +8,7 @@ import json
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import torch
@@ -16,10 +16,9 @@ from mmengine.runner import set_random_seed
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.evaluation import (DenseProbe, build_probe_evaluator,
-                                           build_probe_loaders, load_model)
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
-                                      make_parser)
+from mask_jepa.evaluation import (DenseProbe, build_probe_evaluator,
+                                  build_probe_loaders, load_model)
+from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
 
 
 def read_data(args: argparse.Namespace) -> dict:

@@ -14,7 +14,7 @@ import os.path as osp
 import sys
 from typing import Dict
 
-# `projects` is found two folders up, also without an installation.
+# `mask_jepa` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import mmcv
@@ -27,11 +27,10 @@ from pycocotools.coco import COCO
 from rich.progress import track
 from torch import Tensor
 
-from projects.mask_jepa.evaluation import MaskQuality, load_model
-from projects.mask_jepa.models import MaskJEPA
-from projects.mask_jepa.utils import (CFG_OPTIONS, AtomicLocalBackend,
-                                      evenly_spread, exit_on, load_config,
-                                      make_parser)
+from mask_jepa.evaluation import MaskQuality, load_model
+from mask_jepa.models import MaskJEPA
+from mask_jepa.utils import (CFG_OPTIONS, AtomicLocalBackend, evenly_spread,
+                             exit_on, load_config, make_parser)
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,7 +3,7 @@ import argparse
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from typing import List, Sequence
@@ -17,12 +17,11 @@ from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 from torch import Tensor
 
-from projects.mask_jepa.datasets import (LoadUnlabeledImage,
-                                         UnlabeledImageDataset,
-                                         UnreadableImageError)
-from projects.mask_jepa.evaluation import encode_levels, load_model
-from projects.mask_jepa.utils import evenly_spread, load_config, make_parser
-from projects.mask_jepa.visualization import MAX_CLUSTERS, draw_features
+from mask_jepa.datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
+                                UnreadableImageError)
+from mask_jepa.evaluation import encode_levels, load_model
+from mask_jepa.utils import evenly_spread, load_config, make_parser
+from mask_jepa.visualization import MAX_CLUSTERS, draw_features
 
 STRIDE = 32  # of the coarsest features, in pixels
 

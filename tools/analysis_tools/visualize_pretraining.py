@@ -2,18 +2,17 @@
 import os.path as osp
 import sys
 
-# `projects` is found beside this folder, also without an installation.
+# `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.export import load_checkpoint
-from projects.mask_jepa.models.step_random import first_step
-from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_config,
-                                      make_parser)
-from projects.mask_jepa.visualization import draw_pretraining, fixed_batch
+from mask_jepa.engine import resolve_config
+from mask_jepa.models.step_random import first_step
+from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
+from mask_jepa.visualization import draw_pretraining, fixed_batch
+from mask_jepa.weights import load_checkpoint
 
 
 def main() -> None:

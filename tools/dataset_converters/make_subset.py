@@ -28,7 +28,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Set
 
-# `projects` is found two folders up, also without an installation.
+# `mask_jepa` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import numpy as np
@@ -39,9 +39,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from rich.progress import track
 
-from projects.mask_jepa.experiments import choose_images
-from projects.mask_jepa.utils import (AtomicLocalBackend, exit_on, load_config,
-                                      make_parser)
+from mask_jepa.experiments import choose_images
+from mask_jepa.utils import (AtomicLocalBackend, exit_on, load_config,
+                             make_parser)
 
 # How this tool ends the name of a list of images.
 SUBSET = re.compile(

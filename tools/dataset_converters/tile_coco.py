@@ -18,7 +18,7 @@ import os.path as osp
 import sys
 from typing import Iterator, List, Tuple
 
-# `projects` is found two folders up, also without an installation.
+# `mask_jepa` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
 import cv2
@@ -27,7 +27,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from rich.progress import track
 
-from projects.mask_jepa.utils import AtomicLocalBackend, exit_on, make_parser
+from mask_jepa.utils import AtomicLocalBackend, exit_on, make_parser
 
 
 def parse_args() -> argparse.Namespace:

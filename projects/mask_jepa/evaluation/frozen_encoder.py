@@ -5,9 +5,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from ..export import load_checkpoint
 from ..models import MaskClassifierAdapter, find_adapter
 from ..utils import quiet_log
+from ..weights import load_checkpoint
 
 HEADS = ('panoptic_head', 'decode_head')  # as mmdet and mmseg call them
 

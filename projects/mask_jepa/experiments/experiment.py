@@ -7,7 +7,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..export import BRANCHES, PARTS, TARGET_LIBRARIES
+from ..weights import BRANCHES, PARTS, TARGET_LIBRARIES
 from .runs import Finetuning, Pretraining, Task, merge_options
 
 KEYS = ('seeds', 'label_fractions', 'pretrainings', 'tasks', 'arms',

@@ -8,8 +8,8 @@ from typing import Iterable, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
-from ..export import PARTS, export_weights, load_checkpoint, save_export
 from ..utils import stock_tool
+from ..weights import PARTS, export_weights, load_checkpoint, save_export
 from .choice import choose_images
 
 
@@ -190,6 +190,8 @@ def digest(content: object) -> str:
     # the keys are.
     text = re.sub(
         re.escape(data[:-1]) + '(?=/|"(?!:))', '"MASK_JEPA_DATA', text)
+    # As release 0.1.0 called the package, for runs of then to count.
+    text = re.sub(r'"(mask_jepa(\.\w+)*)"(?!:)', r'"projects.\1"', text)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

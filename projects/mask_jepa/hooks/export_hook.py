@@ -5,8 +5,8 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..export import BRANCHES, TARGET_LIBRARIES, export_weights, save_export
 from ..utils import unwrap
+from ..weights import BRANCHES, TARGET_LIBRARIES, export_weights, save_export
 
 
 @HOOKS.register_module()

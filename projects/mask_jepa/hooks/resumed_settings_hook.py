@@ -8,8 +8,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from ..engine import PassBasedTrainLoop
-from ..export import pretraining_config
 from ..utils import RunError
+from ..weights import pretraining_config
 
 # What a training follows from, beside what it was given by --resume.
 SECTIONS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',

@@ -41,7 +41,7 @@ class MaskJEPA(BaseModel):
     <https://arxiv.org/abs/2407.10733>`_ (ECCV 2024).
 
     :meth:`loss` is the method, step by step. The target moves in
-    :class:`~projects.mask_jepa.hooks.EMATargetHook`, after the optimiser.
+    :class:`~mask_jepa.hooks.EMATargetHook`, after the optimiser.
 
     Args:
         backbone, panoptic_head (dict): Configs as in mmdet's detector; the

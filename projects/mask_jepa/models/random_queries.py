@@ -13,7 +13,7 @@ class RandomQueries(BaseModule):
               \quad n \sim N(0, I)
 
     :math:`\sigma = 1` is the paper's "random queries";
-    :class:`~projects.mask_jepa.hooks.QueryNoiseHook` schedules it, so that
+    :class:`~mask_jepa.hooks.QueryNoiseHook` schedules it, so that
     the learned queries can be trained too (ours).
 
     Args:

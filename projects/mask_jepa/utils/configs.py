@@ -1,3 +1,4 @@
+import os
 import os.path as osp
 from importlib.util import find_spec
 from typing import Optional
@@ -5,13 +6,30 @@ from typing import Optional
 from mmengine.config import Config
 
 KINDS = ('.py', '.json', '.yaml', '.yml')
+PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
+# Where an installed copy has the configs, for mim as well, and a clone.
+CONFIGS = (osp.join(PACKAGE, '.mim', 'configs'),
+           osp.join(osp.dirname(osp.dirname(PACKAGE)), 'configs'))
+
+
+def find_config(name: str) -> str:
+    """Find one of our configs by its name, or by the backbone alone, which is
+    that for images of one's own; what is a file already, or is not found,
+    stays as it is."""
+    if osp.isfile(name):
+        return name
+    candidates = (
+        osp.join(folder, f'{prefix}{name}{ending}') for folder in CONFIGS
+        for prefix in ('', 'mask_jepa_')
+        for ending in ('', '.py', '_custom.py'))
+    return next(filter(osp.isfile, candidates), name)
 
 
 def load_config(name: str, options: Optional[dict] = None) -> Config:
     """Load a config file, or one of an installed library.
 
     Args:
-        name (str): Path, or 'library::config'.
+        name (str): Path, 'library::config', or as of :func:`find_config`.
         options (dict, optional): Settings to override, by dotted keys.
 
     Raises:
@@ -19,6 +37,7 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
         ValueError: If the file is of another kind or cannot be read, or the
             options do not fit it.
     """
+    name = find_config(os.fspath(name))
     if '::' in name:
         try:
             config = Config.fromstring(f'_base_ = {name!r}', file_format='.py')

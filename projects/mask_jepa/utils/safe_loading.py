@@ -1,6 +1,7 @@
 import os
 import os.path as osp
-from typing import Any, List
+from contextlib import contextmanager
+from typing import Any, Iterator, List
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -99,6 +100,22 @@ def refuse_objects() -> None:
     os.environ.pop(FORBIDDEN, None)
     os.environ[FORCED] = '1'
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+
+
+@contextmanager
+def refusing_objects() -> Iterator[None]:
+    """:func:`refuse_objects` for a block."""
+    variables = {name: os.environ.get(name) for name in (FORCED, FORBIDDEN)}
+    load = CheckpointLoader._schemes['']
+    refuse_objects()
+    try:
+        yield
+    finally:
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        CheckpointLoader.register_scheme('', load, force=True)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:

@@ -76,7 +76,7 @@ def export_weights(state_dict: Dict[str, Tensor],
 
     Args:
         state_dict (dict[str, Tensor]): Of a
-            :class:`~projects.mask_jepa.models.MaskJEPA`.
+            :class:`~mask_jepa.models.MaskJEPA`.
         library (str): 'mmdet', 'mmseg', or 'mmdet-vis' for Mask2FormerVIS.
         branch (str): 'online' or 'target'.
         parts (Sequence[str]): Which of 'backbone', 'pixel_decoder' and

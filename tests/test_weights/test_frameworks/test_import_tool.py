@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from projects.mask_jepa.export.frameworks import (write_detectron2,
-                                                  write_huggingface)
+from projects.mask_jepa.weights.frameworks import (write_detectron2,
+                                                   write_huggingface)
 
 CLASS_PREDICTORS = {
     'mmdet': 'panoptic_head.cls_embed.weight',

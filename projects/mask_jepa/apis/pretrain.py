@@ -1,0 +1,145 @@
+import os
+import os.path as osp
+from contextlib import nullcontext
+from typing import List, Optional, Sequence, Union
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..engine import (check_config, choose_checkpoint, resolve_config,
+                      try_model, use_gpu)
+from ..hooks import require_one_target_hook
+from ..utils import (RunError, SettingError, end_with_parent,
+                     explaining_full_disk, find_checkpoints,
+                     leave_process_group, load_config, locked,
+                     naming_absent_ranks, prepare_cpu_distributed,
+                     prepare_work_dir, refusing_objects, reraised_as, unwrap)
+
+# Which of its processes this is, before they know each other.
+RANK_VARIABLES = dict(
+    pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+Paths = Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
+
+
+def pretrain(config: str = 'r50',
+             data: Optional[Paths] = None,
+             out: Optional[str] = None,
+             resume: Union[bool, str] = False,
+             init: Optional[str] = None,
+             amp: Optional[bool] = None,
+             validate: bool = True,
+             auto_scale_lr: bool = False,
+             launcher: str = 'none',
+             cfg_options: Optional[dict] = None,
+             **overrides) -> str:
+    """Pretrain a mask classifier on images without labels.
+
+    ``tools/train.py`` is this call.
+
+    Args:
+        config (str): Path or name of a config, or its backbone alone: 'r50'
+            is ``mask_jepa_r50_custom.py``, for images of your own.
+        data (str | Sequence[str], optional): Folder of images, searched
+            recursively, list of paths (.txt), or several of either. They
+            take the place of all images of the config, those for pictures
+            and tests too, and nothing is validated. Defaults to None: the
+            images of the config.
+        out (str, optional): Folder for checkpoints, logs and exported files.
+            Defaults to ``work_dirs/<name of the config>``.
+        resume (bool | str): Go on from the newest whole checkpoint in
+            ``out``, if there is one, or from this one. Defaults to False.
+        init (str, optional): Checkpoint whose weights a new run begins with.
+        amp (bool, optional): Mixed precision; None: on a GPU that has
+            bfloat16. Defaults to None.
+        validate (bool): False switches the validation of the config off.
+            Defaults to True.
+        auto_scale_lr (bool): Scale the learning rate by the batch size.
+            Defaults to False.
+        launcher (str): 'pytorch', 'slurm' or 'mpi' where that has started
+            several processes. Defaults to 'none'.
+        cfg_options (dict, optional): Settings of the config to change, by
+            dotted keys: ``{'train_cfg.max_passes': 100}``.
+        **overrides: The same as a config that inherits would write it:
+            ``train_cfg=dict(max_passes=100)``.
+
+    Returns:
+        str: The newest checkpoint, for :func:`encode` and :func:`export`.
+        Beside it lie ``mask_jepa_mmdet.pth`` and ``mask_jepa_mmseg.pth``.
+
+    Raises:
+        SettingError: If a setting is wrong, or a file that it names missing.
+        RunError: If the run cannot begin, or go on.
+    """
+    with reraised_as(SettingError, FileNotFoundError, ValueError):
+        resume = 'auto' if resume is True else resume or None
+        require_checkpoints(resume, init)
+        cfg = load_config(config, {**(cfg_options or {}), **overrides})
+        if data is not None:
+            use_images(cfg, data)
+        if not validate or data is not None:
+            leave_out_validation(cfg)
+        check_config(cfg)
+        use_gpu(cfg, amp)
+    name = osp.splitext(osp.basename(cfg.filename))[0]
+    cfg.work_dir = os.fspath(
+        out or cfg.get('work_dir') or osp.join('work_dirs', name))
+    cfg.launcher = launcher
+    if launcher == 'pytorch':
+        end_with_parent()
+        prepare_cpu_distributed(cfg)
+    if auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    prepare_work_dir(cfg.work_dir)
+    # Other ranks write little, and nothing that is read again.
+    rank = os.environ.get(RANK_VARIABLES.get(launcher, ''), '0')
+    with (locked(cfg.work_dir) if rank == '0' else nullcontext(),
+          refusing_objects()):
+        with reraised_as(RunError, ValueError):
+            complaints = choose_checkpoint(cfg, resume, init)
+        train(cfg, complaints)
+    return find_checkpoints(cfg.work_dir)[0]
+
+
+def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
+    """Refuse both at once, and files that are not there."""
+    if resume and init:
+        raise ValueError('resume continues a run and init starts a new one: '
+                         'give one of them.')
+    for name, path in dict(resume=resume, init=init).items():
+        if path not in (None, 'auto') and '://' not in path and (
+                not osp.isfile(path)):
+            raise FileNotFoundError(
+                f'There is no checkpoint at {path}: give another --{name}.')
+
+
+def use_images(cfg: Config, data: Paths) -> None:
+    """Let a config read these images, and no others."""
+    paths = [data] if isinstance(data, (str, os.PathLike)) else data
+    for loader in ('train_dataloader', 'test_dataloader'):
+        if cfg.get(loader):
+            cfg[loader].dataset.data_root = list(map(os.fspath, paths))
+
+
+def leave_out_validation(cfg: Config) -> None:
+    """Switch the validation off, and the choice of a best checkpoint by it."""
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    checkpoint = cfg.get('default_hooks', {}).get('checkpoint')
+    if checkpoint and checkpoint.get('save_best'):
+        checkpoint.save_best = None
+
+
+def train(cfg: Config, complaints: List[str]) -> None:
+    """Train, from the checkpoint that is chosen, and log the complaints."""
+    resolve_config(cfg)
+    with explaining_full_disk(cfg.work_dir), naming_absent_ranks():
+        # What only building can tell, before an image is read.
+        with reraised_as(SettingError, AssertionError, KeyError, OSError,
+                         TypeError, ValueError):
+            runner = Runner.from_cfg(cfg)
+            require_one_target_hook(runner)
+            try_model(unwrap(runner.model))
+            runner.train_loop  # lists the images
+        for complaint in complaints:
+            runner.logger.warning(complaint)
+        runner.train()
+        leave_process_group()
