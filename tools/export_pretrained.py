@@ -46,9 +46,9 @@ def parse_args() -> argparse.Namespace:
         'the checkpoint')
     parser.add_argument(
         '--out',
-        help='what to write; by default mask_jepa_<library>.pth, or '
-        'the folder mask_jepa_huggingface, beside the checkpoint, with the '
-        'parts in its name if not all are in')
+        help='what to write; by default, beside the checkpoint, '
+        'mask_jepa_<library>-<digits of its SHA-256>.pth or the folder '
+        'mask_jepa_huggingface, with the parts in its name if not all are in')
     return parser.parse_args()
 
 

@@ -20,6 +20,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='pretraining config file path')
     parser.add_argument('checkpoint', help='pretraining checkpoint')
     parser.add_argument('--work-dir', help='where the metrics go')
+    parser.add_argument(
+        '--out', help='pickle file (.pkl) for what is predicted of each image')
+    parser.add_argument(
+        '--show-dir',
+        help='folder for pictures of all images, a sheet a batch')
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     parser.add_argument(
         '--launcher',
@@ -31,6 +36,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not osp.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint file at {args.checkpoint}.')
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out must end in .pkl, but is {args.out}.')
     return args
 
 
@@ -47,6 +54,14 @@ def main() -> None:
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
     cfg.load_from = args.checkpoint
+    if args.out:
+        cfg.test_evaluator = [
+            cfg.test_evaluator,
+            dict(type='DumpResults', out_file_path=args.out)
+        ]
+    if args.show_dir:
+        cfg.default_hooks.visualization = dict(
+            type='PretrainVisualizationHook', test_out_dir=args.show_dir)
     resolve_config(cfg)
     runner = Runner.from_cfg(cfg)
     with exit_on(RunError):

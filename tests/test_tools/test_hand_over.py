@@ -83,8 +83,8 @@ def test_stock_model_takes_the_chosen_parts_only(python, pretrained, library,
     for part in PARTS:
         assert (f'--parts {part} takes it along' in output) == (
             part in left_out)
-    # The file with all parts would be mask_jepa_<library>.pth.
-    out = tmp_path / f'mask_jepa_{library}_{"_".join(parts)}.pth'
+    # The file with all parts would be mask_jepa_<library>-<digits>.pth.
+    out, = tmp_path.glob(f'mask_jepa_{library}_{"_".join(parts)}-*.pth')
     assert sorted(tmp_path.iterdir()) == [checkpoint, out]
     output = python('tools/verify_pretrained.py', finetune_config(library),
                     out)

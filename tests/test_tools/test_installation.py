@@ -103,10 +103,8 @@ def test_pretrains_hands_over_and_finetunes(mim, installed, root):
         '--gpus', 0, '--cfg-options', 'train_cfg.max_iters=1',
         'default_hooks.checkpoint.interval=1'
     ]
-    mim('train', 'mask-jepa', PRETRAINING, '--work-dir', 'pretrained', *short,
-        'train_dataloader.batch_size=2', 'val_dataloader=None',
-        'val_evaluator=None', 'val_cfg=None',
-        'default_hooks.checkpoint.save_best=None')
+    mim('train', 'mask-jepa', PRETRAINING, '--work-dir', 'pretrained',
+        '--no-validate', *short, 'train_dataloader.batch_size=2')
     output = mim('test', 'mask-jepa', PRETRAINING, '--checkpoint',
                  'pretrained/iter_1.pth', '--gpus', 0)
     assert 'pretrain/prediction_error' in output

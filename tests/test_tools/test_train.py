@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import mmengine
 import pytest
 import torch
 from PIL import Image
@@ -67,8 +68,15 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     assert load(third / 'iter_1.pth')['meta']['iter'] == 1
 
     output = python('tools/test.py', config_file, work_dir / 'iter_4.pth',
-                    '--work-dir', tmp_path / 'test')
+                    '--work-dir', tmp_path / 'test', '--out',
+                    tmp_path / 'out.pkl', '--show-dir', tmp_path / 'pictures')
     assert 'pretrain/prediction_error' in output
+    predictions = mmengine.load(tmp_path / 'out.pkl')
+    assert len(predictions) == 9
+    assert predictions[0]['mask_features'].shape[1:] == (16, 16)
+    # Sheets with as many rows as a batch has images.
+    first, second = sorted((tmp_path / 'pictures').iterdir())
+    assert Image.open(first).height > 8 * 64 > Image.open(second).height
 
     # A new run does not write over an old one, by mistake.
     before = (work_dir / 'iter_4.pth').read_bytes()
@@ -238,12 +246,9 @@ def test_one_key_changes_the_crop(python, image_folder, tmp_path):
     """Training, its pictures and the test follow."""
     output = python(
         'tools/train.py', TINY, '--work-dir',
-        tmp_path / 'work', '--cfg-options',
+        tmp_path / 'work', '--data', image_folder, '--cfg-options',
         'train_dataloader.dataset.crop_size=64', 'train_cfg.max_iters=2',
-        f'train_dataloader.dataset.data_root={image_folder}',
-        f'test_dataloader.dataset.data_root={image_folder}',
-        'train_dataloader.batch_size=2', 'val_cfg=None', 'val_dataloader=None',
-        'val_evaluator=None', 'default_hooks.checkpoint.save_best=None',
+        'train_dataloader.batch_size=2',
         'default_hooks.checkpoint.interval=2', 'default_hooks.health=None',
         'default_hooks.monitoring_cost.interval=1')
     assert 'Health of the features' not in output

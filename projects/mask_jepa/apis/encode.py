@@ -77,6 +77,7 @@ def encode(checkpoint: str,
         ValueError: If a folder holds no image, or the checkpoint is damaged,
             does not fit the config, or says not of which network it is.
     """
+    checkpoint = os.fspath(checkpoint)
     paths = find_images(images)
     with refusing_objects():
         if config is None:
@@ -98,7 +99,11 @@ def find_images(images: Paths) -> List[str]:
             paths.append(source)
             continue
         dataset = UnlabeledImageDataset(source, pipeline=[], lazy_init=True)
-        paths += [each['img_path'] for each in dataset.load_data_list()]
+        try:
+            paths += [each['img_path'] for each in dataset.load_data_list()]
+        except (FileNotFoundError, ValueError) as error:
+            # Without its advice for configs.
+            raise type(error)(str(error).partition(': set ')[0]) from None
     return paths
 
 

@@ -1,11 +1,14 @@
+import os
 import os.path as osp
 from collections import Counter
+from tempfile import TemporaryDirectory
 from typing import Optional, Sequence, Tuple
 
 from ..weights import (BACKBONE_ALONE, FRAMEWORKS, HEAD_PREFIXES, PARTS,
                        Export, Written, check_out, export_weights,
                        load_checkpoint, load_pretraining_config,
-                       pretraining_config, save_export)
+                       move_named_by_content, pretraining_config, save_export,
+                       write_model_card)
 
 LIBRARIES = (*HEAD_PREFIXES, *FRAMEWORKS)
 
@@ -24,8 +27,10 @@ def export(checkpoint: str,
         checkpoint (str): Of a pretraining.
         to (str): What will load the weights: 'mmdet', 'mmseg', 'mmdet-vis',
             'huggingface', 'detectron2', 'timm' or 'torchvision'.
-        out (str, optional): What to write. Defaults to None: a name beside
-            the checkpoint.
+        out (str, optional): What to write. Defaults to None: beside the
+            checkpoint, a folder ``mask_jepa_huggingface``, or a file such as
+            ``mask_jepa_mmdet-1a2b3c4d.pth``, with eight digits of its SHA-256
+            as in OpenMMLab's zoo.
         branch (str): 'online', or 'target', its moving average.
         parts (Sequence[str], optional): Some of 'backbone', 'pixel_decoder'
             and 'transformer_decoder'. Defaults to None: all that the library
@@ -49,6 +54,7 @@ def write_export(checkpoint: str, to: str, out: Optional[str], branch: str,
                  config: Optional[str]) -> Tuple[Export, Written, str]:
     """As :func:`export`, with what was exported, and what of it was written
     since the library has a place for it."""
+    checkpoint = os.fspath(checkpoint)
     if to not in LIBRARIES:
         raise ValueError(
             f'to must be one of {", ".join(LIBRARIES)}, but is {to!r}.')
@@ -61,17 +67,32 @@ def write_export(checkpoint: str, to: str, out: Optional[str], branch: str,
     # A few parts do not replace the file with all of them.
     some = [part for part in PARTS if part in parts]
     some = some if len(some) < len(PARTS) else []
-    out = out or osp.join(
-        osp.dirname(checkpoint), '_'.join(['mask_jepa', to, *some]) + ending)
-    check_out(out, checkpoint, is_folder=not ending)
+    beside = osp.dirname(checkpoint)
+    name = '_'.join(['mask_jepa', to, *some]) + ending
+    if out is None and not ending:
+        out = osp.join(beside, name)
+    if out:
+        check_out(out, checkpoint, is_folder=not ending)
     cfg = load_pretraining_config(config) if config else None
     content = load_checkpoint(checkpoint)
     # Of all parts, what writes a backbone alone tells what has no place.
     exported = export_weights(content['state_dict'], 'mmdet' if write else to,
                               branch,
                               tuple(PARTS) if to in BACKBONE_ALONE else parts)
-    if write:
-        model = (cfg or pretraining_config(content)).model
-        return exported, write(exported.state_dict, model, out), out
-    save_export(exported, out, to, branch, checkpoint)
-    return exported, Written(exported.state_dict, Counter()), out
+    cfg = (cfg or pretraining_config(content)) if write else None
+
+    def write_to(path: str) -> Written:
+        if write:
+            return write(exported.state_dict, cfg.model, path)
+        save_export(exported, path, to, branch, checkpoint)
+        return Written(exported.state_dict, Counter())
+
+    if out is None:
+        with TemporaryDirectory(dir=beside or None) as folder:
+            written = write_to(osp.join(folder, name))
+            out = move_named_by_content(osp.join(folder, name), beside)
+    else:
+        written = write_to(out)
+    if to == 'huggingface':
+        write_model_card(out, content, checkpoint, cfg, branch, exported.parts)
+    return exported, written, out

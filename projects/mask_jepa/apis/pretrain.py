@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from ..engine import (check_config, choose_checkpoint, resolve_config,
                       try_model, use_gpu)
-from ..hooks import require_one_target_hook
+from ..hooks import StopSignalHook, require_one_target_hook
 from ..utils import (RunError, SettingError, end_with_parent,
                      explaining_full_disk, find_checkpoints,
                      leave_process_group, load_config, locked,
@@ -24,14 +24,14 @@ Paths = Union[str, os.PathLike, Sequence[Union[str, os.PathLike]]]
 def pretrain(config: str = 'r50',
              data: Optional[Paths] = None,
              out: Optional[str] = None,
-             resume: Union[bool, str] = False,
+             resume: Union[bool, str, None] = None,
              init: Optional[str] = None,
              amp: Optional[bool] = None,
              validate: bool = True,
              auto_scale_lr: bool = False,
              launcher: str = 'none',
              cfg_options: Optional[dict] = None,
-             **overrides) -> str:
+             **overrides) -> Optional[str]:
     """Pretrain a mask classifier on images without labels.
 
     ``tools/train.py`` is this call.
@@ -46,8 +46,8 @@ def pretrain(config: str = 'r50',
             images of the config.
         out (str, optional): Folder for checkpoints, logs and exported files.
             Defaults to ``work_dirs/<name of the config>``.
-        resume (bool | str): Go on from the newest whole checkpoint in
-            ``out``, if there is one, or from this one. Defaults to False.
+        resume (bool | str, optional): Go on from the newest whole checkpoint in
+            ``out``, if there is one, or from this one.
         init (str, optional): Checkpoint whose weights a new run begins with.
         amp (bool, optional): Mixed precision; None: on a GPU that has
             bfloat16. Defaults to None.
@@ -63,8 +63,9 @@ def pretrain(config: str = 'r50',
             ``train_cfg=dict(max_passes=100)``.
 
     Returns:
-        str: The newest checkpoint, for :func:`encode` and :func:`export`.
-        Beside it lie ``mask_jepa_mmdet.pth`` and ``mask_jepa_mmseg.pth``.
+        str: The newest checkpoint, for :func:`encode` and :func:`export`;
+        None where this process has none. Beside it lie
+        ``mask_jepa_mmdet.pth`` and ``mask_jepa_mmseg.pth``.
 
     Raises:
         SettingError: If a setting is wrong, or a file that it names missing.
@@ -72,6 +73,7 @@ def pretrain(config: str = 'r50',
     """
     with reraised_as(SettingError, FileNotFoundError, ValueError):
         resume = 'auto' if resume is True else resume or None
+        resume, init = (each and os.fspath(each) for each in (resume, init))
         require_checkpoints(resume, init)
         cfg = load_config(config, {**(cfg_options or {}), **overrides})
         if data is not None:
@@ -97,7 +99,7 @@ def pretrain(config: str = 'r50',
         with reraised_as(RunError, ValueError):
             complaints = choose_checkpoint(cfg, resume, init)
         train(cfg, complaints)
-    return find_checkpoints(cfg.work_dir)[0]
+    return next(iter(find_checkpoints(cfg.work_dir)), None)
 
 
 def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
@@ -141,5 +143,10 @@ def train(cfg: Config, complaints: List[str]) -> None:
             runner.train_loop  # lists the images
         for complaint in complaints:
             runner.logger.warning(complaint)
-        runner.train()
+        try:
+            runner.train()
+        finally:
+            for hook in runner.hooks:
+                if isinstance(hook, StopSignalHook):
+                    hook.leave_signals()
         leave_process_group()

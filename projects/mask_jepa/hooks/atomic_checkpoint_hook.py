@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ..utils import (ATOMIC_LOCAL, RunError, find_spoilt_part, left_out_of_log,
                      unwrap)
+from ..version import __version__
 
 
 @HOOKS.register_module()
@@ -76,7 +77,9 @@ class AtomicCheckpointHook(CheckpointHook):
                 'or give another --work-dir.')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Raise a RunError rather than keep what no run can go on from."""
+        """Note the version of this package; raise a RunError rather than keep
+        what no run can go on from."""
+        checkpoint['meta']['mask_jepa_version'] = __version__
         name = find_spoilt_part(checkpoint)
         if name:
             raise RunError(

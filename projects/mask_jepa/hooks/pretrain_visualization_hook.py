@@ -1,13 +1,18 @@
 import copy
+import os
+import os.path as osp
 import time
 from typing import Optional
 
+import numpy as np
 import torch
 from mmdet.registry import DATASETS, HOOKS
+from mmdet.structures import SampleList
 from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from PIL import Image
 
 from ..engine import cropped_as_training
 from ..models.step_random import first_step
@@ -36,6 +41,9 @@ class PretrainVisualizationHook(Hook):
             images through the same pipeline. Defaults to None.
         num_clusters (int): Colours of the k-means maps, in [2, 20].
             Defaults to 8.
+        test_out_dir (str, optional): Folder for sheets of all images of a
+            test, one a batch, as ``tools/test.py --show-dir`` sets it.
+            Defaults to None: none are drawn.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -48,7 +56,8 @@ class PretrainVisualizationHook(Hook):
                  interval: int = 1000,
                  num_images: int = 4,
                  dataset: Optional[dict] = None,
-                 num_clusters: int = 8) -> None:
+                 num_clusters: int = 8,
+                 test_out_dir: Optional[str] = None) -> None:
         for name, value in dict(
                 interval=interval, num_images=num_images).items():
             if value < 1:
@@ -62,6 +71,7 @@ class PretrainVisualizationHook(Hook):
         self.num_images = num_images
         self.dataset = dataset
         self.num_clusters = num_clusters
+        self.test_out_dir = test_out_dir
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -77,6 +87,20 @@ class PretrainVisualizationHook(Hook):
         if (self.every_n_train_iters(runner, self.interval)
                 or self.is_last_train_iter(runner)):
             self._draw(runner, runner.iter + 1)
+
+    @master_only
+    def after_test_iter(self,
+                        runner: Runner,
+                        batch_idx: int,
+                        data_batch: Optional[dict] = None,
+                        outputs: Optional[SampleList] = None) -> None:
+        """Draw a batch of the test."""
+        if self.test_out_dir is None:
+            return
+        sheet = self._make_sheet(runner, outputs)
+        os.makedirs(self.test_out_dir, exist_ok=True)
+        Image.fromarray(sheet).save(
+            osp.join(self.test_out_dir, f'{batch_idx:05d}.png'))
 
     def _load(self, runner: Runner) -> dict:
         """Load the images: own ones, else those for testing or training."""
@@ -108,15 +132,20 @@ class PretrainVisualizationHook(Hook):
         model = unwrap(runner.model)
         with first_step(model), torch.no_grad():
             samples = model.test_step(copy.deepcopy(self._batch))
+        runner.visualizer.add_image('pretraining',
+                                    self._make_sheet(runner, samples), step)
+        note_monitoring_seconds(runner.message_hub, 'pictures',
+                                time.perf_counter() - start)
+
+    def _make_sheet(self, runner: Runner, samples: SampleList) -> np.ndarray:
+        """Draw samples, in the colours of the sheet before."""
         reference = runner.message_hub.runtime_info.get(CLUSTERS)
-        preprocessor = model.data_preprocessor
+        preprocessor = unwrap(runner.model).data_preprocessor
         sheet, clusters = draw_pretraining(
             samples, preprocessor.mean, preprocessor.std, self.num_clusters,
             None if reference is None else reference.cpu().numpy())
         runner.message_hub.update_info(CLUSTERS, torch.from_numpy(clusters))
-        runner.visualizer.add_image('pretraining', sheet, step)
-        note_monitoring_seconds(runner.message_hub, 'pictures',
-                                time.perf_counter() - start)
+        return sheet
 
 
 def find_images(config: dict) -> Optional[BaseDataset]:

@@ -32,6 +32,7 @@ class StopSignalHook(Hook):
 
     # After the checkpoint of the iteration, if it has one.
     priority = 'LOWEST'
+    _handlers: dict = {}
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals, which need not reach worker processes."""
@@ -89,8 +90,13 @@ class StopSignalHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the signals to those who had them."""
+        self.leave_signals()
+
+    def leave_signals(self) -> None:
+        """Give the signals back, also where a run did not come to its end."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        self._handlers = {}
 
 
 def save(hook: CheckpointHook, runner: Runner) -> None:

@@ -48,7 +48,8 @@ def exit_on(*errors: Type[Exception], status: int = 1) -> Iterator[None]:
         # MMEngine says first what was being built.
         sentence = re.sub(r'^class `\w+` in \S+: ', '', str(error))
         sentence = sentence or (
-            f'{type(error).__name__} in a setting: {TRACEBACK} shows where.')
+            f'{type(error.__cause__ or error).__name__} in a setting: '
+            f'{TRACEBACK} shows where.')
         if status == 1:
             raise SystemExit(sentence) from error
         print(sentence, file=sys.stderr)

@@ -17,4 +17,4 @@ def reraised_as(kind: Type[Exception], *errors:
     try:
         yield
     except errors as error:
-        raise kind(*map(str, error.args)) from error
+        raise kind(str(error)) from error

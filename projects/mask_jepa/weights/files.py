@@ -1,3 +1,5 @@
+import hashlib
+import os
 import os.path as osp
 from collections import defaultdict
 from typing import Dict, List, NamedTuple
@@ -60,6 +62,23 @@ def save_export(export: Export, path: str, library: str, branch: str,
                 source=source)),
         path,
         backend_args=dict(backend=ATOMIC_LOCAL))
+
+
+def move_named_by_content(path: str, folder: str) -> str:
+    """Move a file into a folder, under a name that ends as in OpenMMLab's zoo.
+
+    That is with eight digits of its SHA-256, which ``torch.hub`` compares
+    after a download.
+
+    Returns:
+        str: Where it is now.
+    """
+    with open(path, 'rb') as file:
+        digest = hashlib.sha256(file.read()).hexdigest()[:8]
+    name, ending = osp.splitext(osp.basename(path))
+    moved = osp.join(folder, f'{name}-{digest}{ending}')
+    os.replace(path, moved)
+    return moved
 
 
 def check_out(path: str, source: str, is_folder: bool = False) -> None:

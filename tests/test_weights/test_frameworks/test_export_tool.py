@@ -1,4 +1,5 @@
 """The command, for other frameworks, from a checkpoint of a training."""
+import hashlib
 import re
 import runpy
 import sys
@@ -62,7 +63,7 @@ def check_numbers(printed, path):
 
 def test_every_framework(export, checkpoint, capsys):
     expected = {
-        'huggingface': ['config.json', 'model.safetensors',
+        'huggingface': ['README.md', 'config.json', 'model.safetensors',
                         'preprocessor_config.json'],
         'detectron2': 'model',
         'timm': 'layer4.2.conv3.weight',
@@ -81,10 +82,12 @@ def test_every_framework(export, checkpoint, capsys):
             assert sorted(each.name for each in path.iterdir()) == content
         else:
             assert content in torch.load(path, weights_only=True)
+            # Named as in OpenMMLab's zoo.
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+            part = '_backbone' if framework in ('timm', 'torchvision') else ''
+            assert path.name == f'mask_jepa_{framework}{part}-{digest}.pth'
         check_numbers(printed, path)
-        if framework in ('timm', 'torchvision'):
-            assert path.name == f'mask_jepa_{framework}_backbone.pth'
-    video = torch.load(checkpoint.with_name('mask_jepa_mmdet-vis.pth'))
+    video = torch.load(path)
     assert {key.split('.')[0] for key in video['state_dict']} == {
         'backbone', 'track_head'}
 
@@ -97,14 +100,14 @@ def test_config_can_be_given(export, checkpoint, root):
         export(checkpoint, '--to', 'timm')
     export(checkpoint, '--to', 'timm', '--config',
            root / 'configs/mask_jepa_r50_coco.py')
-    assert checkpoint.with_name('mask_jepa_timm_backbone.pth').exists()
+    assert list(checkpoint.parent.glob('mask_jepa_timm_backbone-*.pth'))
 
 
 def test_config_of_another_network_is_refused(export, checkpoint, root):
     with pytest.raises(SystemExit, match='has no counterpart'):
         export(checkpoint, '--to', 'timm', '--config',
                root / 'configs/mask_jepa_swin-t_coco.py')
-    assert not checkpoint.with_name('mask_jepa_timm_backbone.pth').exists()
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
 @pytest.mark.parametrize('name, framework, expected', [
@@ -166,21 +169,41 @@ def test_config_that_is_no_pretraining_is_refused(export, checkpoint, root,
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-@pytest.mark.parametrize('framework, is_folder, by_default', [
-    ('mmdet', True, 'mask_jepa_mmdet.pth'),
-    ('timm', True, 'mask_jepa_timm_backbone.pth'),
-    ('huggingface', False, 'mask_jepa_huggingface'),
+def test_model_card_says_where_the_weights_come_from(export, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta'].update(iter=1500, mask_jepa_version='7.8.9',
+                           experiment_name='one|two')
+    torch.save(content, checkpoint)
+    checkpoint.with_name('image_list.txt').write_text('a.jpg\nb.jpg\n\nc.jpg')
+    export(checkpoint, '--to', 'huggingface', '--branch', 'target')
+    card = checkpoint.with_name('mask_jepa_huggingface') / 'README.md'
+    text = card.read_text()
+    assert text.startswith('---\nlibrary_name: transformers\n')
+    for row in ('| data | data/coco/train2017 (3 images) |',
+                '| recipe | one\\|two |',
+                '| length | 1,500 iterations, each of 8 images in each '
+                'process |',
+                '| weights | target branch: backbone, pixel_decoder, '
+                'transformer_decoder |'):
+        assert row in text.splitlines()
+    assert 'trained by Mask-JEPA 7.8.9' in text
+    assert 'Mask2FormerForUniversalSegmentation.from_pretrained(' in text
+    assert "type='MaskJEPA'" in text
+
+
+@pytest.mark.parametrize('framework, is_folder, options', [
+    ('mmdet', True, ['--out', 'out']),
+    ('timm', True, ['--out', 'out']),
+    ('huggingface', False, ['--out', 'out']),
+    ('huggingface', False, []),
 ])
 def test_place_is_checked_before_anything_is_loaded(
-        export, tmp_path, framework, is_folder, by_default):
-    for name, options in {
-            by_default: [],
-            'out': ['--out', tmp_path / 'out']
-    }.items():
-        place = tmp_path / name
-        place.mkdir() if is_folder else place.write_text('mine')
-        with pytest.raises(SystemExit, match=f'{place} is a f.* --out'):
-            export(tmp_path / 'no.pth', '--to', framework, *options)
-        assert place.is_dir() == is_folder
-    # Nothing has come beside them.
-    assert len(list(tmp_path.iterdir())) == 2
+        export, tmp_path, monkeypatch, framework, is_folder, options):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / (options or ['', 'mask_jepa_huggingface'])[1]
+    place.mkdir() if is_folder else place.write_text('mine')
+    with pytest.raises(SystemExit, match=f'{place.name} is a f.* --out'):
+        export('no.pth', '--to', framework, *options)
+    # Nothing has come beside it.
+    assert list(tmp_path.iterdir()) == [place]
+    assert place.is_dir() == is_folder
