@@ -46,8 +46,8 @@ def pretrain(config: str = 'r50',
             images of the config.
         out (str, optional): Folder for checkpoints, logs and exported files.
             Defaults to ``work_dirs/<name of the config>``.
-        resume (bool | str, optional): Go on from the newest whole checkpoint in
-            ``out``, if there is one, or from this one.
+        resume (bool | str, optional): Go on from this checkpoint; True: from
+            the newest whole one in ``out``, if there is any.
         init (str, optional): Checkpoint whose weights a new run begins with.
         amp (bool, optional): Mixed precision; None: on a GPU that has
             bfloat16. Defaults to None.
