@@ -15,7 +15,7 @@ preparations = {
 seeds = [0, 1, 2]
 label_fractions = [0.05, 0.25, 1]
 compare_with = ['ImageNet only']
-finetune_iters = 1000
+finetune_iters = 2000
 tasks = dict(
     nuclei=dict(
         config='configs/experiments/_base_/nuclei_task.py',
@@ -25,7 +25,7 @@ tasks = dict(
         options={
             'optim_wrapper.optimizer.lr': 1e-3,
             'train_cfg.max_iters': finetune_iters,
-            'train_cfg.val_interval': finetune_iters // 2,
+            'train_cfg.val_interval': 500,
             'default_hooks.checkpoint.interval': finetune_iters,
         }))
 config = 'configs/mask_jepa_efficientnet-lite0_tiny_nuclei.py'
