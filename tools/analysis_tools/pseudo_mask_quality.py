@@ -5,9 +5,10 @@
 
 Of a pretraining: the pseudo-labels that teach it (regions of the prototypes,
 pseudo-instances), and the masks that it predicts for clean images from its
-learned queries. Without a checkpoint (none) of the initial weights. Minutes
-tell whether hours of training could help. With --detector also those of a
-fine-tuned detector of mmdet, whose score is above a half.
+learned queries; those that it takes for single things once more. Without a
+checkpoint (none) of the initial weights. Minutes tell whether hours of
+training could help. With --detector also those of a fine-tuned detector of
+mmdet, whose score is above a half.
 """
 import argparse
 import json
@@ -86,9 +87,11 @@ def propose(model: MaskJEPA, image: Tensor) -> Dict[str, Tensor]:
         labels['pseudo-instances'] = model.pseudo_instances(image)
     mask_features, memory = model.encode(image)
     queries = model.adapter.learned_queries[None]
-    logits = model.adapter.decode(memory, mask_features, queries)[2][-1]
+    _, class_scores, logits = model.adapter.decode(memory, mask_features,
+                                                   queries)
     predicted = F.interpolate(
-        logits, size, mode='bilinear', align_corners=False)[0] > 0
+        logits[-1], size, mode='bilinear', align_corners=False)[0] > 0
+    present = predicted.flatten(1).any(dim=1)
     # One by one: an image may have none.
     proposals = {
         name:
@@ -96,8 +99,12 @@ def propose(model: MaskJEPA, image: Tensor) -> Dict[str, Tensor]:
                       mode='nearest')[:, 0] > 0
         for name, each in labels.items()
     }
-    return dict(
-        proposals, predicted=predicted[predicted.flatten(1).any(dim=1)])
+    proposals['predicted'] = predicted[present]
+    if model.pseudo_instances is not None:
+        classes = class_scores[-1][0].argmax(dim=1)
+        things = classes == model.pseudo_instances.thing_class
+        proposals['predicted as things'] = predicted[present & things]
+    return proposals
 
 
 @torch.no_grad()
@@ -109,7 +116,10 @@ def detect(model: BaseDetector, batch: dict) -> Tensor:
 
 
 def draw(pixels: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Colour masks, bool (M, H, W), on an image, BGR, uint8 (H, W, 3)."""
+    """Colour masks, bool (M, H, W), on an image, BGR, uint8 (H, W, 3).
+
+    Where they overlap, the smallest is seen.
+    """
     if not len(masks):  # torchvision would warn of that
         return mmcv.bgr2rgb(pixels) / 255
     image = torch.from_numpy(mmcv.bgr2rgb(pixels)).permute(2, 0, 1)
@@ -118,6 +128,9 @@ def draw(pixels: np.ndarray, masks: np.ndarray) -> np.ndarray:
         tuple(round(255 * part) for part in hsv_to_rgb(hue, 0.8, 1))
         for hue in hues
     ]
+    areas = masks.sum((1, 2), keepdims=True)
+    owners = np.where(masks, areas, np.inf).argmin(0)
+    masks = masks & (owners == np.arange(len(masks))[:, None, None])
     drawn = draw_segmentation_masks(image, torch.from_numpy(masks), 0.6,
                                     colours)
     return drawn.permute(1, 2, 0).numpy() / 255
