@@ -263,7 +263,8 @@ def test_published_scores_outlive_a_change_of_config(write_plan, make):
         content = json.loads(Path('out/results.json').read_text())
         return content['runs'], content['earlier']
 
-    Path('task.py').write_text(Path('task.py').read_text() + 'lr = 2.0\n')
+    with open('task.py', 'a') as file:
+        file.write('optim_wrapper = dict(lr=2.0)\n')
     changed = read_experiment('small.py')
     # Neither where nothing of the new is known, nor where something is.
     write_results(changed, RunStore('others', 'out/results.json'), 'out')

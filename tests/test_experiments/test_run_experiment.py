@@ -89,7 +89,8 @@ def test_published_scores_are_read_after_a_change_of_config(
         make(experiment, RunStore('old', ''), index, score)
     write_results(experiment, RunStore('old', ''), 'out')
     published = Path('out/results.json').read_text()
-    Path('task.py').write_text(Path('task.py').read_text() + 'lr = 2.0\n')
+    with open('task.py', 'a') as file:
+        file.write('optim_wrapper = dict(lr=2.0)\n')
     changed = read_experiment(plan)
     make(changed, RunStore('new', ''), 1, 17.0)
     printed = run(plan, '--runs', 'new', '--out', 'out', '--list')

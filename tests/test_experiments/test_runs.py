@@ -1,4 +1,5 @@
 """Pretraining and fine-tuning: what they consist of, and what is kept."""
+import copy
 import fcntl
 import json
 import subprocess
@@ -59,14 +60,15 @@ def test_digest_tells_fine_tunings_apart():
         small_finetuning(),
         small_finetuning(seed=1),
         small_finetuning(fraction=0.5),
-        small_finetuning(lr=2.0),
+        small_finetuning(optim_wrapper=dict(lr=2.0)),
         small_finetuning(metric='mAcc'),
         small_finetuning(scale=100),
         small_finetuning(pretraining=ours),
         small_finetuning(pretraining=ours, branch='target'),
         small_finetuning(pretraining=ours, parts=('backbone', )),
         small_finetuning(pretraining=small_pretraining(seed=1)),
-        small_finetuning(pretraining=small_pretraining(lr=2.0)),
+        small_finetuning(
+            pretraining=small_pretraining(optim_wrapper=dict(lr=2.0))),
     ]
     assert len({run.digest for run in variants}) == len(variants)
     again = small_finetuning(pretraining=small_pretraining())
@@ -77,13 +79,28 @@ def test_digest_tells_pretrainings_apart():
     variants = [
         small_pretraining(),
         small_pretraining(seed=1),
-        small_pretraining(lr=2.0),
+        small_pretraining(optim_wrapper=dict(lr=2.0)),
         small_pretraining(randomness=dict(deterministic=True)),
     ]
     assert len({run.digest for run in variants}) == len(variants)
     assert small_pretraining(name='other').digest == variants[0].digest
     assert variants[3].config.randomness == dict(deterministic=True, seed=0)
     assert variants[0].images_seen == 3 * 2
+
+
+def test_what_watches_a_run_does_not_count():
+    run = small_pretraining()
+    config = run.config
+    config.merge_from_dict({
+        'custom_imports.imports': ['elsewhere'],
+        'default_hooks.another': dict(type='IterTimerHook'),
+        'visualizer.type': 'Visualizer'})
+    assert Pretraining('ours', 0, 'mask_jepa', config).digest == run.digest
+    for name in ('target', 'query_noise'):
+        changed = copy.deepcopy(config)
+        changed.merge_from_dict({f'default_hooks.{name}.type': 'Hook'})
+        assert Pretraining(
+            'ours', 0, 'mask_jepa', changed).digest != run.digest
 
 
 def read_where(monkeypatch, tmp_path, data):
@@ -109,7 +126,7 @@ def test_digest_does_not_depend_on_where_the_data_lie(monkeypatch, tmp_path):
 def test_another_folder_of_the_data_is_another_digest(monkeypatch):
     monkeypatch.setenv('MASK_JEPA_DATA', '/mnt/data')
     digests = {
-        small_pretraining(data_root=folder).digest
+        small_pretraining(model=dict(data_root=folder)).digest
         for folder in ('/mnt/data/a', '/mnt/data/b', '/mnt/database/a')
     }
     assert len(digests) == 3
@@ -246,7 +263,7 @@ def test_result_is_found_under_another_name(store, make):
     assert store.result(again)['score'] == 30.5
     assert Path(store.folder(again)).name == small_finetuning('ours').folder
     for other in (small_finetuning('ours', seed=1),
-                  small_finetuning('ours', lr=2.0)):
+                  small_finetuning('ours', optim_wrapper=dict(lr=2.0))):
         assert store.result(other) is None
 
 

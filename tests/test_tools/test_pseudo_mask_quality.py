@@ -36,12 +36,25 @@ def test_things_fit_what_is_drawn(python, tmp_path):
     labels, out = draw(tmp_path, 128), tmp_path / 'quality.json'
     printed = python(
         TOOL, CONFIG, 'none', labels, tmp_path, '--out', out, '--cfg-options',
-        'model.pseudo_instances.num_clusters=[2]')
+        'model.pseudo_instances.num_clusters=[2]', '--picture',
+        tmp_path / 'masks.png', '--detector', 'untrained',
+        'configs/experiments/_base_/nuclei_task.py', 'none')
     found = json.loads(out.read_text())
     things = found['pseudo-instances']
     assert things['recall'] == things['precision'] == 1
     assert things['masks_per_image'] == len(DISCS)
-    assert found.keys() == {'prototypes', 'pseudo-instances', 'predicted'}
+    assert found.keys() == {
+        'prototypes', 'pseudo-instances', 'predicted',
+        'predicted as things', 'untrained'}
+    assert found['untrained']['masks_per_image'] == 0  # sure of nothing
+    # One row of seven panels of 150 pixels: the discs of the second and of the
+    # fourth are coloured, the image is grey.
+    sheet = np.array(Image.open(tmp_path / 'masks.png')).astype(int)
+    panels = [sheet[-140:-14, start:start + 126]
+              for start in range(sheet.shape[1] - 7 * 154 + 14, 1078, 154)]
+    colourful = [bool((np.ptp(panel, axis=2) > 50).any()) for panel in panels]
+    assert [colourful[index] for index in (0, 1, 3, 6)] == [
+        False, True, True, False]
     assert f'| pseudo-instances | {things["mean_best_iou"]:.3f} |' in printed
 
 

@@ -5,14 +5,17 @@
 
 Of a pretraining: the pseudo-labels that teach it (regions of the prototypes,
 pseudo-instances), and the masks that it predicts for clean images from its
-learned queries. Without a checkpoint (none) of the initial weights. Minutes
-tell whether hours of training could help.
+learned queries; those that it takes for single things once more. Without a
+checkpoint (none) of the initial weights. Minutes tell whether hours of
+training could help. With --detector also those of a fine-tuned detector of
+mmdet, whose score is above a half.
 """
 import argparse
 import json
 import os.path as osp
 import sys
-from typing import Dict
+from colorsys import hsv_to_rgb
+from typing import Dict, List, Optional
 
 # `mask_jepa` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
@@ -20,17 +23,22 @@ sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 import mmcv
 import numpy as np
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
+from mmdet.models import BaseDetector
+from mmdet.structures import DetDataSample
 from mmengine.runner import set_random_seed
-from mmengine.structures import BaseDataElement
+from PIL import Image
 from pycocotools.coco import COCO
 from rich.progress import track
 from torch import Tensor
+from torchvision.utils import draw_segmentation_masks
 
 from mask_jepa.evaluation import MaskQuality, load_model
 from mask_jepa.models import MaskJEPA
 from mask_jepa.utils import (CFG_OPTIONS, AtomicLocalBackend, evenly_spread,
                              exit_on, load_config, make_parser)
+from mask_jepa.visualization import draw_sheet
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,9 +52,26 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-images', type=int, default=200)
     parser.add_argument(
         '--min-area', type=int, default=30, help='of an object, in pixels')
+    parser.add_argument(
+        '--detector',
+        nargs=3,
+        action='append',
+        default=[],
+        metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
+        help='of mmdet, fine-tuned; may be given several times')
     parser.add_argument('--out', help='JSON file for the figures')
+    parser.add_argument('--picture', help='PNG file of the masks of 6 images')
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     return parser.parse_args()
+
+
+def load(config: str,
+         checkpoint: str,
+         options: Optional[dict] = None) -> nn.Module:
+    """Build a model with its weights; 'none' stands for the initial ones."""
+    return load_model(
+        load_config(config, options),
+        None if checkpoint == 'none' else checkpoint)
 
 
 @torch.no_grad()
@@ -61,9 +86,11 @@ def propose(model: MaskJEPA, image: Tensor) -> Dict[str, Tensor]:
         labels['pseudo-instances'] = model.pseudo_instances(image)
     mask_features, memory = model.encode(image)
     queries = model.adapter.learned_queries[None]
-    logits = model.adapter.decode(memory, mask_features, queries)[2][-1]
+    _, class_scores, logits = model.adapter.decode(memory, mask_features,
+                                                   queries)
     predicted = F.interpolate(
-        logits, size, mode='bilinear', align_corners=False)[0] > 0
+        logits[-1], size, mode='bilinear', align_corners=False)[0] > 0
+    present = predicted.flatten(1).any(dim=1)
     # One by one: an image may have none.
     proposals = {
         name:
@@ -71,8 +98,41 @@ def propose(model: MaskJEPA, image: Tensor) -> Dict[str, Tensor]:
                       mode='nearest')[:, 0] > 0
         for name, each in labels.items()
     }
-    return dict(
-        proposals, predicted=predicted[predicted.flatten(1).any(dim=1)])
+    proposals['predicted'] = predicted[present]
+    if model.pseudo_instances is not None:
+        classes = class_scores[-1][0].argmax(dim=1)
+        things = classes == model.pseudo_instances.thing_class
+        proposals['predicted as things'] = predicted[present & things]
+    return proposals
+
+
+@torch.no_grad()
+def detect(model: BaseDetector, batch: dict) -> Tensor:
+    """Find the instances of an image, bool (M, H, W)."""
+    inputs = model.data_preprocessor(batch)
+    found = model(**inputs, mode='predict')[0].pred_instances
+    return found.masks[found.scores > 0.5]
+
+
+def draw(pixels: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Colour masks, bool (M, H, W), on an image, BGR, uint8 (H, W, 3).
+
+    Where they overlap, the smallest is seen.
+    """
+    if not len(masks):  # torchvision would warn of that
+        return mmcv.bgr2rgb(pixels) / 255
+    image = torch.from_numpy(mmcv.bgr2rgb(pixels)).permute(2, 0, 1)
+    hues = np.arange(len(masks)) * 0.618 % 1
+    colours = [
+        tuple(round(255 * part) for part in hsv_to_rgb(hue, 0.8, 1))
+        for hue in hues
+    ]
+    areas = masks.sum((1, 2), keepdims=True)
+    owners = np.where(masks, areas, np.inf).argmin(0)
+    masks = masks & (owners == np.arange(len(masks))[:, None, None])
+    drawn = draw_segmentation_masks(image, torch.from_numpy(masks), 0.6,
+                                    colours)
+    return drawn.permute(1, 2, 0).numpy() / 255
 
 
 def main() -> None:
@@ -80,12 +140,14 @@ def main() -> None:
     args = parse_args()
     with exit_on(FileNotFoundError, TypeError, ValueError):
         set_random_seed(0)
-        model = load_model(
-            load_config(args.config, args.cfg_options),
-            None if args.checkpoint == 'none' else args.checkpoint)
+        model = load(args.config, args.checkpoint, args.cfg_options)
         if not isinstance(model, MaskJEPA):
             raise TypeError(f'{args.config} describes no MaskJEPA: give the '
                             'config of a pretraining.')
+        detectors = {
+            name: load(config, checkpoint)
+            for name, config, checkpoint in args.detector
+        }
         coco = COCO(args.annotations)
         stride = model.masking.stride
         images = [
@@ -98,31 +160,47 @@ def main() -> None:
                 'tiles with tools/dataset_converters/tile_coco.py.')
         quality: Dict[str, MaskQuality] = {}
         chosen = evenly_spread(len(images), args.num_images)
-        for index in track(chosen, 'Comparing'):
+        shown = evenly_spread(len(chosen), 6)
+        rows: List[List[np.ndarray]] = []
+        for number, index in enumerate(track(chosen, 'Comparing')):
             source = images[index]
             pixels = mmcv.imread(osp.join(args.images, source['file_name']))
-            batch = model.data_preprocessor(
-                dict(
-                    inputs=[torch.from_numpy(pixels).permute(2, 0, 1)],
-                    data_samples=[BaseDataElement()]))
+            batch = dict(
+                inputs=[torch.from_numpy(pixels).permute(2, 0, 1)],
+                data_samples=[
+                    DetDataSample(
+                        metainfo=dict(
+                            ori_shape=pixels.shape[:2],
+                            img_shape=pixels.shape[:2],
+                            scale_factor=(1.0, 1.0)))
+                ])
             objects = [
                 coco.annToMask(each)
                 for each in coco.loadAnns(coco.getAnnIds(source['id']))
                 if each['area'] >= args.min_area
             ]
             objects = np.array(objects, bool).reshape(-1, *pixels.shape[:2])
-            for name, masks in propose(model, batch['inputs']).items():
-                quality.setdefault(name,
-                                   MaskQuality()).add(masks.numpy(), objects)
-        found = {name: each.summary() for name, each in quality.items()}
-    head = next(iter(found.values()))
+            inputs = model.data_preprocessor(batch)['inputs']
+            found = propose(model, inputs)
+            for name, detector in detectors.items():
+                found[name] = detect(detector, batch)
+            found = {name: masks.numpy() for name, masks in found.items()}
+            for name, masks in found.items():
+                quality.setdefault(name, MaskQuality()).add(masks, objects)
+            if args.picture and number in shown:
+                panels = {'image': objects[:0], 'objects': objects, **found}
+                rows.append([draw(pixels, each) for each in panels.values()])
+        summaries = {name: each.summary() for name, each in quality.items()}
+    head = next(iter(summaries.values()))
     print(f'| masks | {" | ".join(head)} |\n|{"---|" * (len(head) + 1)}')
-    for name, row in found.items():
+    for name, row in summaries.items():
         values = ' | '.join(f'{value:.3f}' for value in row.values())
         print(f'| {name} | {values} |')
     if args.out:
         AtomicLocalBackend().put_text(
-            json.dumps(found, indent=1) + '\n', args.out)
+            json.dumps(summaries, indent=1) + '\n', args.out)
+    if args.picture:
+        Image.fromarray(draw_sheet(rows, list(panels))).save(args.picture)
 
 
 if __name__ == '__main__':

@@ -12,6 +12,13 @@ from ..utils import stock_tool
 from ..weights import PARTS, export_weights, load_checkpoint, save_export
 from .choice import choose_images
 
+# What of a config changes weights or scores. The rest (names of modules, what
+# watches a run) changes from release to release, and results stay as they are.
+COUNTING_KEYS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper',
+                 'param_scheduler', 'randomness', 'custom_hooks',
+                 'val_dataloader', 'val_evaluator')
+COUNTING_HOOKS = ('target', 'query_noise')
+
 
 class Pretraining:
     """One label-free training.
@@ -26,7 +33,7 @@ class Pretraining:
         self.library = library
         self.config = copy.deepcopy(config)
         self.config.randomness = dict(config.get('randomness', {}), seed=seed)
-        self.digest = digest(self.config.to_dict())
+        self.digest = digest(what_counts(self.config))
 
     @property
     def images_seen(self) -> int:
@@ -123,7 +130,7 @@ class Finetuning:
         self.parts = tuple(parts)
         origin = pretraining and (pretraining.digest, branch, self.parts)
         self.digest = digest(
-            [config.to_dict(), origin, task.metric, task.scale])
+            [what_counts(config), origin, task.metric, task.scale])
 
     @property
     def title(self) -> str:
@@ -176,6 +183,14 @@ def _command(tool: str, config: Config, folder: str) -> List[str]:
     path = osp.join(folder, 'config.py')
     config.dump(path)
     return [tool, path, '--work-dir', folder]
+
+
+def what_counts(config: Config) -> dict:
+    """Choose what of a config changes weights or scores."""
+    hooks = config.get('default_hooks', {})
+    chosen = {key: config.get(key) for key in COUNTING_KEYS}
+    chosen.update((name, hooks.get(name)) for name in COUNTING_HOOKS)
+    return Config(chosen).to_dict()
 
 
 def digest(content: object) -> str:
