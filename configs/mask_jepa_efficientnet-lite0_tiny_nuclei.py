@@ -1,18 +1,18 @@
 """Cell nuclei, from an ImageNet backbone, at CPU size.
 
-Many small things of a kind: masks learn single things beside what recurs.
+Many small things of a kind: masks learn single things. What recurs in fields
+of cells are bands around them, which are no class of anything.
 """
 _base_ = [
     './mask_jepa_r18_tiny.py', './_base_/backbones/efficientnet-lite0.py'
 ]
 custom_imports = _base_.efficientnet_lite0.custom_imports
 nuclei = '{{$MASK_JEPA_DATA:../shared/data}}/nuclei'
-num_classes = 17  # 16 prototypes, and the things
 
 model = dict(
     panoptic_head=dict(
-        num_things_classes=num_classes,
-        loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
+        num_things_classes=1,
+        loss_cls=dict(class_weight=[1.0, 0.1]),
         train_cfg=dict(num_points=1024),
         **_base_.efficientnet_lite0.model.panoptic_head),
     # Fields of cells are dark and flat: noise that fits photographs would
@@ -21,7 +21,9 @@ model = dict(
     photometric_change=dict(per_image=True),
     # Masks of things cannot be told in noise alone.
     clean_share=0.5,
-    pseudo_instances=dict(num_clusters=[2, 3]),
+    prototypes=None,
+    pseudo_instances=dict(
+        num_clusters=[2, 3], stride=2, min_places=16, loss_weight=0.3),
     data_preprocessor=_base_.efficientnet_lite0.model.data_preprocessor,
     backbone=_base_.efficientnet_lite0.model.backbone)
 # Crops at about the native scale, at which the nuclei are fine-tuned.

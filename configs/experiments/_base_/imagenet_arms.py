@@ -15,7 +15,12 @@ finetune_options = {
 
 pretrain_options = {'default_hooks.visualization.interval': 1500}
 # As it was before instances, noise by the image, and clean images.
+num_prototypes = 16
 earlier_options = {
+    'model.prototypes': dict(_delete_=True, loss_weight=0.03),
+    'model.panoptic_head.num_things_classes': num_prototypes,
+    'model.panoptic_head.loss_cls.class_weight':
+    [1.0] * num_prototypes + [0.1],
     'model.pseudo_instances': None,
     'model.clean_share': 0.0,
     'model.noise.per_image': False,
