@@ -3,8 +3,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+
+from projects.mask_jepa.evaluation import load_model
+from projects.mask_jepa.utils import load_config
 
 TOOL = 'tools/analysis_tools/pseudo_mask_quality.py'
 CONFIG = 'configs/mask_jepa_efficientnet-lite0_tiny_nuclei.py'
@@ -44,18 +48,29 @@ def test_things_fit_what_is_drawn(python, tmp_path):
     assert things['recall'] == things['precision'] == 1
     assert things['masks_per_image'] == len(DISCS)
     assert found.keys() == {
-        'prototypes', 'pseudo-instances', 'predicted',
-        'predicted as things', 'untrained'}
+        'pseudo-instances', 'predicted', 'predicted as things', 'untrained'}
     assert found['untrained']['masks_per_image'] == 0  # sure of nothing
-    # One row of seven panels of 150 pixels: the discs of the second and of the
-    # fourth are coloured, the image is grey.
+    # One row of five panels of 150 pixels: the discs of the second and of the
+    # third are coloured, the image is grey.
     sheet = np.array(Image.open(tmp_path / 'masks.png')).astype(int)
     panels = [sheet[-140:-14, start:start + 126]
-              for start in range(sheet.shape[1] - 7 * 154 + 14, 1078, 154)]
+              for start in range(sheet.shape[1] - 5 * 154 + 14, 770, 154)]
     colourful = [bool((np.ptp(panel, axis=2) > 50).any()) for panel in panels]
-    assert [colourful[index] for index in (0, 1, 3, 6)] == [
+    assert [colourful[index] for index in (0, 1, 2, 4)] == [
         False, True, True, False]
     assert f'| pseudo-instances | {things["mean_best_iou"]:.3f} |' in printed
+
+
+def test_another_class_predictor_is_refused(python, tmp_path):
+    """Its masks would be judged by random numbers."""
+    labels = draw(tmp_path, 128)
+    model = load_model(load_config(CONFIG), None)
+    weights = model.state_dict()
+    name = 'panoptic_head.cls_embed.weight'
+    weights[name] = weights[name].repeat(2, 1)
+    torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
+    assert f'another shape, {name} for example' in python(
+        TOOL, CONFIG, tmp_path / 'other.pth', labels, tmp_path, fails=True)
 
 
 @pytest.mark.parametrize('side, config, options, sentence', [

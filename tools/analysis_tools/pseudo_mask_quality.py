@@ -71,7 +71,8 @@ def load(config: str,
     """Build a model with its weights; 'none' stands for the initial ones."""
     return load_model(
         load_config(config, options),
-        None if checkpoint == 'none' else checkpoint)
+        None if checkpoint == 'none' else checkpoint,
+        whole_head=True)
 
 
 @torch.no_grad()
@@ -189,6 +190,8 @@ def main() -> None:
                 quality.setdefault(name, MaskQuality()).add(masks, objects)
             if args.picture and number in shown:
                 panels = {'image': objects[:0], 'objects': objects, **found}
+                if 'predicted as things' in panels:
+                    del panels['predicted']
                 rows.append([draw(pixels, each) for each in panels.values()])
         summaries = {name: each.summary() for name, each in quality.items()}
     head = next(iter(summaries.values()))

@@ -82,7 +82,9 @@ def encode_levels(model: nn.Module,
     return levels
 
 
-def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
+def load_model(config: Config,
+               checkpoint: Optional[str],
+               whole_head: bool = False) -> nn.Module:
     """Build the model of a config, with weights, in eval mode.
 
     Args:
@@ -90,6 +92,9 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
             Mask2Former.
         checkpoint (str, optional): Of a pretraining, an exported file or one
             of a stock tool; None initialises the weights.
+        whole_head (bool): Whether the checkpoint must hold the transformer
+            decoder and the predictors of masks and classes as well.
+            Defaults to False.
 
     Returns:
         nn.Module: On the CPU. It normalises as the config says, and pads to
@@ -97,7 +102,7 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it does not hold every weight of the encoder.
+        ValueError: If it does not hold every weight that is needed.
     """
     init_default_scope(config.get('default_scope', 'mmdet'))
     model_config = config.model.copy()
@@ -117,9 +122,10 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
         return model.eval()
     weights = load_checkpoint(checkpoint)['state_dict']
     backbone, neck, adapter = find_encoder(model)
+    head = adapter.head if whole_head else adapter.head.pixel_decoder
     needed = {
         id(value)
-        for part in (backbone, neck, adapter.head.pixel_decoder)
+        for part in (backbone, neck, head)
         for value in part.state_dict(keep_vars=True).values()
     }
     own = model.state_dict(keep_vars=True)
@@ -130,7 +136,8 @@ def load_model(config: Config, checkpoint: Optional[str]) -> nn.Module:
     if missing:
         raise ValueError(
             f'{checkpoint} does not fit the config: {len(missing)} of '
-            f'{len(needed)} tensors of backbone and pixel decoder are '
+            f'{len(needed)} tensors of backbone and '
+            f'{"head" if whole_head else "pixel decoder"} are '
             f'missing or have another shape, {missing[0]} for example.')
     model.load_state_dict(
         {
