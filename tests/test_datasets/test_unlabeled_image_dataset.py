@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from projects.mask_jepa.datasets import (UnlabeledImageDataset,
-                                         unlabeled_image_dataset)
+from projects.mask_jepa.datasets import (SeededIndex, UnlabeledImageDataset,
+                                         load_seeded, unlabeled_image_dataset)
 
 LOAD = [dict(type='LoadUnlabeledImage')]
 AUGMENT = [
@@ -137,6 +137,10 @@ def test_one_empty_source_of_two_is_named(image_folder, tmp_path):
         make([str(image_folder), str(tmp_path / 'empty')])
 
 
+def seeded(dataset, index, seed):
+    return load_seeded(dataset, [SeededIndex(index, seed)])[0]
+
+
 def spoil_global_state(seed):
     random.seed(seed)
     np.random.seed(seed)
@@ -147,11 +151,12 @@ def spoil_global_state(seed):
 def test_augmentation_follows_the_seed_alone(image_folder, pipeline):
     dataset = make(str(image_folder), pipeline)
     spoil_global_state(1)
-    first = dataset[2, 77]
+    first = seeded(dataset, 2, 77)
     spoil_global_state(2)
-    second = dataset[2, 77]
+    second = seeded(dataset, 2, 77)
     assert torch.equal(first['inputs'], second['inputs'])
-    others = [dataset[2, seed]['inputs'] for seed in range(70, 77)]
+    others = [seeded(dataset, 2, seed)['inputs']
+              for seed in range(70, 77)]
     assert not any(torch.equal(first['inputs'], other) for other in others)
 
 
@@ -160,7 +165,7 @@ def test_global_random_state_is_left_alone(image_folder):
     spoil_global_state(5)
     expected = random.random(), np.random.rand(), torch.rand(1)
     spoil_global_state(5)
-    dataset[2, 77]
+    seeded(dataset, 2, 77)
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
 
 
@@ -171,9 +176,9 @@ def test_replacement_of_a_bad_file_follows_the_seed_alone(image_folder):
     chosen = set()
     for seed in range(20):
         spoil_global_state(1)
-        first = dataset[bad, seed]['img_path']
+        first = seeded(dataset, bad, seed)['img_path']
         spoil_global_state(2)
-        assert dataset[bad, seed]['img_path'] == first
+        assert seeded(dataset, bad, seed)['img_path'] == first
         chosen.add(first)
     assert len(chosen) > 3
 

@@ -23,7 +23,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
+from projects.mask_jepa.datasets import (SeededIndex, UnlabeledImageDataset,
+                                         load_seeded)
 from projects.mask_jepa.utils import (CFG_OPTIONS, evenly_spread, exit_on,
                                       load_config, make_parser)
 
@@ -57,7 +58,8 @@ def images_per_second(dataset: UnlabeledImageDataset, seed: int) -> float:
     """Load each image of a data set once, with a seed of its own."""
     begin = time.process_time()
     for index in range(len(dataset)):
-        dataset[index, seed * len(dataset) + index]
+        load_seeded(dataset,
+                    [SeededIndex(index, seed * len(dataset) + index)])
     return len(dataset) / (time.process_time() - begin)
 
 

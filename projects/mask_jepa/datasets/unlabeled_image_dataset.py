@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
-from ..utils import fixed_seed, printable
+from ..utils import printable
 from .loading import UnreadableImageError
 
 # Where transforms take the size that they crop or resize to.
@@ -153,20 +153,6 @@ class UnlabeledImageDataset(BaseDataset):
                 f'{self.image_list}, since the run began without them.',
                 logger='current')
         return listed
-
-    def __getitem__(self, index: Union[int, Tuple[int, int]]) -> dict:
-        """Load and augment one image.
-
-        Args:
-            index (int | tuple[int, int]): Index of the image; with the seed
-                of its augmentation if it comes from a
-                :class:`SeekableInfiniteSampler`.
-        """
-        if isinstance(index, int):
-            return super().__getitem__(index)
-        index, seed = index
-        with fixed_seed(seed):
-            return super().__getitem__(index)
 
     def prepare_data(self, index: int) -> Union[dict, None]:
         """Run the pipeline; None if the file cannot be read.
