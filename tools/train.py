@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import (check_config, choose_checkpoint,
-                                       resolve_config, try_model)
+                                       require_channels, resolve_config,
+                                       try_model)
 from projects.mask_jepa.hooks import require_one_target_hook
 from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
                                       exit_on, explaining_full_disk,
@@ -141,12 +142,18 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     with explaining_full_disk(cfg.work_dir), naming_absent_ranks():
         # What only building can tell, before an image is read.
         with exit_on(
-                AssertionError, KeyError, OSError, TypeError, ValueError,
+                AssertionError,
+                ImportError,
+                KeyError,
+                OSError,
+                TypeError,
+                ValueError,
                 status=2):
             runner = Runner.from_cfg(cfg)
             require_one_target_hook(runner)
             try_model(unwrap(runner.model))
-            runner.train_loop  # lists the images
+            images = runner.train_loop.dataloader.dataset  # lists them
+            require_channels(unwrap(runner.model), images)
         for complaint in complaints:
             runner.logger.warning(complaint)
         runner.train()

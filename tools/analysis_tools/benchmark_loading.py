@@ -58,8 +58,7 @@ def images_per_second(dataset: UnlabeledImageDataset, seed: int) -> float:
     """Load each image of a data set once, with a seed of its own."""
     begin = time.process_time()
     for index in range(len(dataset)):
-        load_seeded(dataset,
-                    [SeededIndex(index, seed * len(dataset) + index)])
+        load_seeded(dataset, [SeededIndex(index, seed * len(dataset) + index)])
     return len(dataset) / (time.process_time() - begin)
 
 

@@ -2,8 +2,7 @@ from .encoded_image import EncodedImage
 from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
                       PackUnlabeledInputs, ReadUnlabeledImage,
                       UnreadableImageError)
-from .seekable_sampler import (SeededIndex, SeekableInfiniteSampler,
-                               load_seeded)
+from .seekable_sampler import SeededIndex, SeekableInfiniteSampler, load_seeded
 from .unlabeled_image_dataset import IMAGE_LIST, UnlabeledImageDataset
 
 __all__ = [

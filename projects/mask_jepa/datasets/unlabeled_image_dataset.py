@@ -10,8 +10,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
-from ..utils import printable
-from .loading import UnreadableImageError
+from ..utils import evenly_spread, printable
+from .deep_image import ValueRange
+from .first_images import look_at_first_images
+from .loading import ReadUnlabeledImage, UnreadableImageError
 
 # Where transforms take the size that they crop or resize to.
 SIZE_KEYS = dict(
@@ -19,7 +21,10 @@ SIZE_KEYS = dict(
     RandomResizedCrop='scale',
     ResizeEdge='scale',
     CenterCrop='crop_size')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+READING = ('ReadUnlabeledImage', 'LoadUnlabeledImage')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
+                  '.jp2', '.dcm')
+NUM_MEASURED = 16  # images, before a training
 # Where a training keeps the listing of its images, in its work directory.
 IMAGE_LIST = 'image_list.txt'
 LIST_HELP = ('put them back, or delete the list to go on with the images that '
@@ -43,6 +48,12 @@ class UnlabeledImageDataset(BaseDataset):
             :class:`ReadUnlabeledImage` or :class:`LoadUnlabeledImage`.
         crop_size (int, optional): Side in pixels that the transforms in
             ``SIZE_KEYS`` get where they have no size of their own.
+        color_type (str): Of :class:`ReadUnlabeledImage` and
+            :class:`LoadUnlabeledImage`, where they have none of their own.
+            Defaults to 'color'.
+        value_range (str | Sequence): The same. By name it is measured in some
+            of the images, evenly spread, and said in the log. Defaults to
+            'percentiles'.
         img_suffixes (str | Sequence[str]): Endings, in whichever case, by
             which images are known in a folder.
         max_bad_fraction (float): Share of unreadable files above which
@@ -56,10 +67,13 @@ class UnlabeledImageDataset(BaseDataset):
     Attributes:
         listing (str): The paths of all images relative to their source, one a
             line, with an empty line between two sources.
+        value_range (str | Sequence): As it was measured, if it was.
+        num_channels (int, optional): Of the images that were measured.
 
     Raises:
         FileNotFoundError: If a source is missing, or an image of the list.
-        ValueError: If a source holds no image, or a transform has no size.
+        ValueError: If a source holds no image, a transform has no size, or
+            the first images are constant or of several numbers of channels.
     """
 
     METAINFO = dict(classes=())
@@ -68,6 +82,8 @@ class UnlabeledImageDataset(BaseDataset):
                  data_root: Union[str, Sequence[str]],
                  pipeline: Sequence[dict],
                  crop_size: Optional[int] = None,
+                 color_type: str = 'color',
+                 value_range: ValueRange = 'percentiles',
                  img_suffixes: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
                  max_bad_fraction: float = 0.1,
                  image_list: Optional[str] = None,
@@ -78,7 +94,13 @@ class UnlabeledImageDataset(BaseDataset):
             img_suffixes = (img_suffixes, )
         self.img_suffixes = tuple(map(str.lower, img_suffixes))
         self.max_bad_fraction = max_bad_fraction
-        pipeline = [_with_size(each, crop_size) for each in pipeline]
+        self.value_range = value_range
+        self.num_channels = None
+        reading = dict(color_type=color_type, value_range=value_range)
+        pipeline = [
+            _with_size(_with_reading(each, reading), crop_size)
+            for each in pipeline
+        ]
         super().__init__(pipeline=pipeline, **kwargs)
 
     def full_init(self) -> None:
@@ -88,6 +110,15 @@ class UnlabeledImageDataset(BaseDataset):
         super().full_init()
         # Shared with the worker processes, so that each file is named once.
         self.bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        for each in self.pipeline.transforms:
+            if isinstance(each, ReadUnlabeledImage):
+                paths = [
+                    self.get_data_info(index)['img_path']
+                    for index in evenly_spread(len(self), NUM_MEASURED)
+                ]
+                self.value_range, self.num_channels = look_at_first_images(
+                    paths, each)
+                each.value_range = self.value_range
 
     def load_data_list(self) -> List[dict]:
         """List the images of all sources, sorted within each of them."""
@@ -243,6 +274,14 @@ def _other_suffixes(source: str) -> str:
     listed = ', '.join(f'{count} {suffix}'
                        for suffix, count in found.most_common(3))
     return printable(f'; it has {listed}: see img_suffixes') if listed else ''
+
+
+def _with_reading(transform: dict, reading: dict) -> dict:
+    """Give a transform that reads images what it lacks of the settings."""
+    if (isinstance(transform, dict)
+            and transform['type'].split('.')[-1] in READING):
+        return {**reading, **transform}
+    return transform
 
 
 def _with_size(transform: dict, crop_size: Optional[int]) -> dict:
