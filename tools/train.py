@@ -17,8 +17,9 @@ from projects.mask_jepa.engine import (check_config, choose_checkpoint,
                                        require_channels, resolve_config,
                                        try_model)
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
-                                      exit_on, explaining_full_disk,
+from projects.mask_jepa.utils import (CFG_OPTIONS, DATA, RunError,
+                                      end_with_parent, exit_on,
+                                      explaining_full_disk,
                                       leave_process_group, load_config, locked,
                                       make_parser, naming_absent_ranks,
                                       prepare_cpu_distributed,
@@ -54,6 +55,7 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the batch size')
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     parser.add_argument(
         '--launcher',
@@ -164,7 +166,7 @@ def main() -> None:
     """Read the config, and train in a work directory of its own."""
     args = parse_args()
     with exit_on(FileNotFoundError, ValueError, status=2):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, train=args.data)
         check_config(cfg)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':

@@ -25,8 +25,8 @@ from rich.table import Table
 
 from projects.mask_jepa.datasets import (SeededIndex, UnlabeledImageDataset,
                                          load_seeded)
-from projects.mask_jepa.utils import (CFG_OPTIONS, evenly_spread, exit_on,
-                                      load_config, make_parser)
+from projects.mask_jepa.utils import (CFG_OPTIONS, DATA, evenly_spread,
+                                      exit_on, load_config, make_parser)
 
 STOCK = 'mmpretrain, whole decoding'
 
@@ -74,12 +74,13 @@ def main() -> None:
         metavar='PIXELS',
         help='load copies, baseline JPEG of quality 90, of which the longer '
         'side has so many pixels')
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     args = parser.parse_args()
     if min(args.num_images, args.rounds) < 1:
         parser.error('--num-images and --rounds must be at least 1.')
     with exit_on(FileNotFoundError, ValueError):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, train=args.data)
         init_default_scope(cfg.default_scope)
         configured = DATASETS.build(cfg.train_dataloader.dataset)
     cv2.setNumThreads(0)

@@ -77,8 +77,8 @@ def find_missing_files(cfg: Config) -> Iterator[str]:
             return
         for source in [sources] if isinstance(sources, str) else sources:
             if not osp.exists(source):
-                yield (f'There is no image folder or list at {source}: set '
-                       f'{key}.')
+                yield (f'There is no image folder or list at {source}: give '
+                       f'it by --data, or set {key}.')
     for place, path in find_initial_weights(cfg.get('model'), 'model'):
         if '://' not in path and not osp.isfile(path):
             yield (f'{place}={path!r} is no file: give the path of a '

@@ -2,7 +2,7 @@ from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
 from .checkpoint_files import (find_checkpoints, find_newest_whole,
                                find_non_finite, find_spoilt_part,
                                require_finite, require_whole)
-from .command_line import CFG_OPTIONS, exit_on, make_parser, printable
+from .command_line import CFG_OPTIONS, DATA, exit_on, make_parser, printable
 from .configs import load_config, load_model_config, require_share, stock_tool
 from .errors import RunError
 from .model import evaluating, unwrap
@@ -18,7 +18,7 @@ from .sampling import evenly_spread, fixed_seed, global_seed, mix_seed
 from .work_dir import explaining_full_disk, locked, prepare_work_dir
 
 __all__ = [
-    'ATOMIC_LOCAL', 'CFG_OPTIONS', 'AtomicLocalBackend', 'Nothing', 'RunError',
+    'ATOMIC_LOCAL', 'CFG_OPTIONS', 'DATA', 'AtomicLocalBackend', 'Nothing', 'RunError',
     'collective_timeout', 'end_with_parent', 'evaluating', 'evenly_spread',
     'exit_on', 'explaining_full_disk', 'find_checkpoints', 'find_newest_whole',
     'find_non_finite', 'find_spoilt_part', 'fixed_seed', 'global_seed',
