@@ -34,7 +34,8 @@ ADDED_KEYS = {
     'model.channels_last', 'model.backbone.with_cp',
     'train_dataloader.dataset.pipeline.0.max_pixels',
     'train_dataloader.dataset.value_range',
-    'train_dataloader.dataset.color_type'
+    'train_dataloader.dataset.color_type',
+    'train_dataloader.dataset.exclude'
 }
 
 

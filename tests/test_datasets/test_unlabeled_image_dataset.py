@@ -10,8 +10,9 @@ import torch
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from projects.mask_jepa.datasets import (SeededIndex, UnlabeledImageDataset,
-                                         load_seeded, unlabeled_image_dataset)
+from projects.mask_jepa.datasets import SeededIndex, UnlabeledImageDataset
+from projects.mask_jepa.datasets import image_folder as image_folder_module
+from projects.mask_jepa.datasets import load_seeded
 
 LOAD = [dict(type='LoadUnlabeledImage')]
 AUGMENT = [
@@ -30,6 +31,14 @@ REDUCED = [
     dict(type='DecodeRandomResizedCrop', scale=32),
     *AUGMENT[2:]
 ]
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Read what the current logger has written."""
+    path = tmp_path / 'test.log'
+    MMLogger.get_instance('said', log_file=str(path))
+    return path.read_text
 
 
 def make(source, pipeline=LOAD, **options):
@@ -254,7 +263,7 @@ def test_forbidden_folder_is_left_out_with_a_warning(image_folder,
         return scandir(folder)
 
     monkeypatch.setattr(os, 'scandir', scan)
-    with patch.object(unlabeled_image_dataset, 'print_log') as log:
+    with patch.object(image_folder_module, 'print_log') as log:
         assert paths_of(make(str(image_folder))) == expected
     sentence, = (call.args[0] for call in log.call_args_list)
     assert sentence == ("Left out: [Errno 13] Permission denied: "
@@ -298,15 +307,58 @@ def test_suffixes_in_any_form(tmp_path, suffixes):
     assert dataset[0]['img'].shape == (20, 30, 3)
 
 
+# What is in a folder of images, but none.
+
+
+@pytest.mark.parametrize('name', [
+    'scene_0.png', 'nested/scene_1.TIF', 'ann_dir/train/x.png',
+    'annotations/panoptic_train2017/x.png', 'Masks/x.bmp', 'gtFine/a/x.png',
+    'nested/SegmentationClass/x.png', 'x_mask.png', 'x_gtFine_labelIds.png'])
+def test_labels_are_left_out_and_said(image_folder, log, name):
+    expected = paths_of(make(str(image_folder)))
+    assert 'Left out' not in log()
+    (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient('L').save(image_folder / name)
+    assert paths_of(make(str(image_folder))) == expected
+    assert (f'Left out: 1 of 9 images in {image_folder}, such as {name}, '
+            'since') in log()
+    assert len(make(str(image_folder), exclude=[])) == 9
+    # A run that began with them goes on with them.
+    listing = image_folder.parent / 'listing'
+    listing.write_text(make(str(image_folder), exclude=[]).listing)
+    assert len(make(str(image_folder), image_list=str(listing))) == 9
+
+
+@pytest.mark.parametrize('name', [
+    'unlabeled2017/x.png', 'labels/x.jpg', 'maskros.png', 'other/scene_0.png',
+    'unmasked/x.tif', 'bright/x.png'])
+def test_images_by_other_names_stay(image_folder, name):
+    (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient('L').save(image_folder / name)
+    assert len(make(str(image_folder))) == 9
+
+
+def test_patterns_of_ones_own(image_folder):
+    assert len(make(str(image_folder), exclude='*/nested/*')) == 4
+    with pytest.raises(ValueError, match='holds no image'):
+        make(str(image_folder), exclude=['*'])
+
+
+@pytest.mark.parametrize('mark', ['image_list.txt', 'last_checkpoint',
+                                  'vis_data/scalars.json'])
+def test_pictures_of_a_run_are_left_out(image_folder, log, mark):
+    expected = paths_of(make(str(image_folder)))
+    for name in (mark, 'sub/vis_image/pretraining_0.png', 'pictures/a.jpg'):
+        path = image_folder / 'work' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((image_folder / 'scene_0.jpg').read_bytes())
+    assert paths_of(make(str(image_folder))) == expected
+    assert f'Left out: {image_folder}/work, which a run has written' in log()
+    # Asked for by name, they are what is wanted.
+    assert len(make(str(image_folder / 'work'))) >= 1
+
+
 # What the first images tell.
-
-
-@pytest.fixture
-def log(tmp_path):
-    """Read what the current logger has written."""
-    path = tmp_path / 'test.log'
-    MMLogger.get_instance('first_images', log_file=str(path))
-    return path.read_text
 
 
 @pytest.fixture

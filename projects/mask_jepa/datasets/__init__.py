@@ -1,9 +1,10 @@
 from .encoded_image import EncodedImage
+from .image_folder import IMAGE_LIST
 from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
                       PackUnlabeledInputs, ReadUnlabeledImage,
                       UnreadableImageError)
 from .seekable_sampler import SeededIndex, SeekableInfiniteSampler, load_seeded
-from .unlabeled_image_dataset import IMAGE_LIST, UnlabeledImageDataset
+from .unlabeled_image_dataset import UnlabeledImageDataset
 
 __all__ = [
     'DecodeRandomResizedCrop', 'EncodedImage', 'IMAGE_LIST',

@@ -1,8 +1,7 @@
 import logging
 import os
 import os.path as osp
-from collections import Counter
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
 from mmdet.registry import DATASETS
@@ -13,6 +12,7 @@ from mmengine.logging import print_log
 from ..utils import evenly_spread, printable
 from .deep_image import ValueRange
 from .first_images import look_at_first_images
+from .image_folder import LABELS, find_files, leave_out_labels, other_suffixes
 from .loading import ReadUnlabeledImage, UnreadableImageError
 
 # Where transforms take the size that they crop or resize to.
@@ -25,8 +25,6 @@ READING = ('ReadUnlabeledImage', 'LoadUnlabeledImage')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
                   '.jp2', '.dcm')
 NUM_MEASURED = 16  # images, before a training
-# Where a training keeps the listing of its images, in its work directory.
-IMAGE_LIST = 'image_list.txt'
 LIST_HELP = ('put them back, or delete the list to go on with the images that '
              'are there now.')
 
@@ -56,6 +54,11 @@ class UnlabeledImageDataset(BaseDataset):
             'percentiles'.
         img_suffixes (str | Sequence[str]): Endings, in whichever case, by
             which images are known in a folder.
+        exclude (str | Sequence[str]): Patterns of
+            :func:`fnmatch.fnmatch` for what is no image in a folder: for '/'
+            and the path in the folder, in lower case. With any, PNG and its
+            like beside a JPEG of the same name are labels as well. What is
+            left out is said in the log. Defaults to ``LABELS``.
         max_bad_fraction (float): Share of unreadable files above which
             training stops, in [0, 1]. Defaults to 0.1.
         image_list (str, optional): File with the ``listing`` of an earlier
@@ -85,6 +88,7 @@ class UnlabeledImageDataset(BaseDataset):
                  color_type: str = 'color',
                  value_range: ValueRange = 'percentiles',
                  img_suffixes: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
+                 exclude: Union[str, Sequence[str]] = LABELS,
                  max_bad_fraction: float = 0.1,
                  image_list: Optional[str] = None,
                  **kwargs) -> None:
@@ -93,6 +97,7 @@ class UnlabeledImageDataset(BaseDataset):
         if isinstance(img_suffixes, str):
             img_suffixes = (img_suffixes, )
         self.img_suffixes = tuple(map(str.lower, img_suffixes))
+        self.exclude = [exclude] if isinstance(exclude, str) else exclude
         self.max_bad_fraction = max_bad_fraction
         self.value_range = value_range
         self.num_channels = None
@@ -137,7 +142,9 @@ class UnlabeledImageDataset(BaseDataset):
         if osp.isdir(source):
             begin = len(osp.join(source, ''))
             names = sorted(path[begin:]
-                           for path in _find_files(source, self.img_suffixes))
+                           for path in find_files(source, self.img_suffixes))
+            if self.exclude and not self.image_list:  # as the run began
+                names = leave_out_labels(source, names, self.exclude)
             broken = next((name for name in names if '\n' in name), None)
             if broken:
                 raise ValueError(
@@ -154,7 +161,7 @@ class UnlabeledImageDataset(BaseDataset):
             raise ValueError(
                 f'{source} holds no image (looked for '
                 f'{", ".join(self.img_suffixes)}, recursively'
-                f'{_other_suffixes(source)}): set '
+                f'{other_suffixes(source)}): set '
                 'train_dataloader.dataset.data_root to a folder of images.')
         return names
 
@@ -229,51 +236,6 @@ def _read_list(path: str) -> List[str]:
             f'{path} is no list of images: give a text file with one path a '
             'line in train_dataloader.dataset.data_root, or a folder.')
     return [line.strip() for line in text.split('\n') if line.strip()]
-
-
-def _find_files(
-    folder: str,
-    suffixes: Tuple[str, ...],
-    above: Tuple[Tuple[int, int], ...] = ()
-) -> Iterator[str]:
-    """Find files by their endings, in whichever case, but hidden ones.
-
-    As mmengine's ``list_dir_or_file``, in a sixth of the time. What a link
-    leads to is searched as well, unless it is one of the folders ``above``; a
-    folder that may not be read is left out, with a warning.
-    """
-    try:
-        status = os.stat(folder)
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        print_log(
-            printable(f'Left out: {error}.'),
-            logger='current',
-            level=logging.WARNING)
-        return
-    here = status.st_dev, status.st_ino
-    if here in above:
-        return
-    for entry in entries:
-        if entry.is_symlink() and not osp.exists(entry.path):
-            continue  # It leads nowhere, or to itself.
-        if entry.is_dir():
-            yield from _find_files(entry.path, suffixes, (*above, here))
-        elif (entry.name.lower().endswith(suffixes)
-              and not entry.name.startswith('.') and entry.is_file()):
-            yield entry.path
-
-
-def _other_suffixes(source: str) -> str:
-    """Say what a folder without images holds instead."""
-    if not osp.isdir(source):
-        return ''
-    found = Counter(
-        osp.splitext(path)[1].lower() for path in _find_files(source, ('', )))
-    found.pop('', None)
-    listed = ', '.join(f'{count} {suffix}'
-                       for suffix, count in found.most_common(3))
-    return printable(f'; it has {listed}: see img_suffixes') if listed else ''
 
 
 def _with_reading(transform: dict, reading: dict) -> dict:

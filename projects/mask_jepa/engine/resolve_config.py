@@ -11,7 +11,7 @@ RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
                 'param_scheduler', 'checkpoint')
 
 # Settings that data sets for pictures and tests take from that for training.
-SHARED = ('crop_size', 'color_type', 'value_range')
+SHARED = ('crop_size', 'color_type', 'value_range', 'exclude')
 
 
 def resolve_config(cfg: Config) -> None:
