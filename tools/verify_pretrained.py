@@ -16,8 +16,8 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from projects.mask_jepa.export import (coverage_report, load_checkpoint,
-                                       parts_left_out)
+from projects.mask_jepa.export import (coverage_report, explain_shortfall,
+                                       load_checkpoint, parts_left_out)
 from projects.mask_jepa.utils import (CFG_OPTIONS, exit_on, load_model_config,
                                       make_parser)
 
@@ -61,10 +61,7 @@ def main() -> None:
         print('On purpose, by --parts of the export, the file does not hold: '
               f'{", ".join(left_out)}.')
     if not expected or equal < expected:
-        raise SystemExit(
-            'The config describes another network than the one that was '
-            'pretrained: compare the modules above that fall short (number '
-            'of queries, channels, layers), or the library given to --to.')
+        raise SystemExit(explain_shortfall(model, checkpoint['state_dict']))
 
 
 if __name__ == '__main__':
