@@ -4,7 +4,7 @@ import os
 import os.path as osp
 import sys
 from contextlib import nullcontext
-from typing import Optional
+from typing import List, Optional
 
 # `projects` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.mask_jepa.engine import (check_config, choose_checkpoint,
-                                       require_channels, resolve_config,
-                                       try_model)
+                                       find_unused_settings, require_channels,
+                                       resolve_config, try_model)
 from projects.mask_jepa.hooks import require_one_target_hook
 from projects.mask_jepa.utils import (CFG_OPTIONS, DATA, RunError,
                                       end_with_parent, exit_on,
@@ -136,10 +136,11 @@ def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
         wrapper.clip_grad.error_if_nonfinite = False
 
 
-def train(cfg: Config, args: argparse.Namespace) -> None:
-    """Train, from the checkpoint that is asked for."""
+def train(cfg: Config, args: argparse.Namespace,
+          complaints: List[str]) -> None:
+    """Train, from the checkpoint that is asked for, and log complaints."""
     with exit_on(ValueError):
-        complaints = choose_checkpoint(cfg, args.resume, args.init)
+        complaints += choose_checkpoint(cfg, args.resume, args.init)
     resolve_config(cfg)
     with explaining_full_disk(cfg.work_dir), naming_absent_ranks():
         # What only building can tell, before an image is read.
@@ -168,6 +169,7 @@ def main() -> None:
     with exit_on(FileNotFoundError, ValueError, status=2):
         cfg = load_config(args.config, args.cfg_options, train=args.data)
         check_config(cfg)
+        unused = find_unused_settings(cfg, args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
         end_with_parent()
@@ -185,7 +187,7 @@ def main() -> None:
         # Other ranks write little, and nothing that is read again.
         rank = os.environ.get(RANK_VARIABLES.get(args.launcher, ''), '0')
         with locked(cfg.work_dir) if rank == '0' else nullcontext():
-            train(cfg, args)
+            train(cfg, args, unused)
 
 
 if __name__ == '__main__':

@@ -6,10 +6,11 @@ from .older_checkpoint import adapt_older_checkpoint
 from .pass_based_train_loop import PassBasedTrainLoop
 from .resolve_config import (cropped_as_training, find_setting, is_unlabeled,
                              resolve_config)
+from .unused_settings import find_unused_settings
 
 __all__ = [
     'GroupedOptimWrapperConstructor', 'LossLogProcessor', 'PassBasedTrainLoop',
     'adapt_older_checkpoint', 'check_config', 'choose_checkpoint',
-    'cropped_as_training', 'find_setting', 'is_unlabeled', 'require_channels',
-    'resolve_config', 'try_model'
+    'cropped_as_training', 'find_setting', 'find_unused_settings',
+    'is_unlabeled', 'require_channels', 'resolve_config', 'try_model'
 ]
