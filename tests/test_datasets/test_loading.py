@@ -160,7 +160,8 @@ def test_missing_library_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pydicom', None)
     path = tmp_path / 'slice.dcm'
     path.write_bytes(bytes(128) + b'DICM')
-    with pytest.raises(ImportError, match=r"pip install 'mask-jepa\[dicom\]'"):
+    with pytest.raises(UnreadableImageError, match=(
+            r"by pydicom, .* pip install 'mask-jepa\[dicom\]'")):
         load(path)
 
 

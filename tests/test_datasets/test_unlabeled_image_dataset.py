@@ -425,8 +425,11 @@ def test_channels_that_differ_are_refused(image_folder):
 def test_missing_library_is_said_at_start(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pydicom', None)
     (tmp_path / 'slice.dcm').write_bytes(bytes(128) + b'DICM')
-    with pytest.raises(ImportError, match='DICOM is read by pydicom'):
+    with pytest.raises(ValueError, match='DICOM is read by pydicom'):
         make(str(tmp_path))
+    # One file among others is skipped, and named.
+    Image.linear_gradient('L').save(tmp_path / 'image.png')
+    assert make(str(tmp_path)).num_channels == 3
 
 
 @pytest.mark.parametrize('color_type, channels', [('grayscale', 1),

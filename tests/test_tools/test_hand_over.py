@@ -136,14 +136,14 @@ def test_verify_fails_where_one_tensor_has_no_place(python, pretrained):
 
 @pytest.mark.parametrize('config, name, sentence', [
     ('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
-     'mask_jepa_mmdet.pth', 'The config describes another network than the one '
-     'that was pretrained: backbone.conv1.weight is (32, 3, 7, 7) in the file, '
-     'but (64, 3, 7, 7) in the model.'),
+     'mask_jepa_mmdet.pth', 'The config describes another network than the '
+     'one that was pretrained: backbone.conv1.weight is (32, 3, 7, 7) in the '
+     'file, but (64, 3, 7, 7) in the model.'),
     (finetune_config('mmseg'), 'mask_jepa_mmdet.pth',
      'The file is for mmdet, but the config is one for mmseg: export the '
      'checkpoint of the pretraining by --to mmseg.'),
     (finetune_config('mmdet'), 'iter_3.pth',
-     'The file is a checkpoint of the pretraining, not an exported one: give '),
+     'The file is a checkpoint of the pretraining, not an exported one: '),
 ])
 def test_verify_tells_the_causes_apart(refusal, pretrained, config, name,
                                        sentence):

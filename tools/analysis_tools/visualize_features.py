@@ -32,7 +32,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        'images', nargs='+', help='folders, searched recursively, or files')
+        'images',
+        nargs='+',
+        help='folders, searched recursively, .txt lists, or files')
     parser.add_argument(
         '--model',
         nargs=3,
@@ -68,7 +70,7 @@ def find_images(sources: Sequence[str], count: int) -> List[str]:
     """List images of folders and files, evenly spread over all of them."""
     paths = []
     for source in sources:
-        if osp.isfile(source):
+        if osp.isfile(source) and not source.endswith('.txt'):
             paths.append(source)
             continue
         try:

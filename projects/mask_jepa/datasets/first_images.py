@@ -3,7 +3,8 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.logging import print_log
 
-from .deep_image import PERCENTILES, ValueRange, measure_range
+from .deep_image import (PERCENTILES, MissingLibraryError, ValueRange,
+                         measure_range)
 from .loading import ReadUnlabeledImage, UnreadableImageError, unreadable
 
 NUM_VALUES = 2**18  # that are kept of an image
@@ -25,17 +26,20 @@ def look_at_first_images(
         number of channels, None if none can be read.
 
     Raises:
-        ValueError: If all images are constant, or they differ in channels.
-        MissingLibraryError: If a library for them is not installed.
+        ValueError: If all images are constant, they differ in channels, or a
+            library for them is not installed.
     """
     ranges, channels = [], set()
     deep: List[np.ndarray] = []
+    missing: List[str] = []
     for path in paths:
         try:
             encoded = reader.read(path)
             with unreadable(path):
                 image = encoded.crop(0, 0, *encoded.shape, MIN_SHAPE)
-        except UnreadableImageError:
+        except UnreadableImageError as error:
+            if isinstance(error.__cause__, MissingLibraryError):
+                missing.append(str(error))
             continue
         channels.add(1 if image.ndim == 2 else image.shape[2])
         if encoded.is_deep:
@@ -44,6 +48,8 @@ def look_at_first_images(
             deep.append(values[::values.size // NUM_VALUES + 1])
         else:
             ranges.append((image.min(), image.max()))
+    if missing and not ranges:
+        raise ValueError(missing[0])
     if ranges and not any(low < high for low, high in ranges):
         raise ValueError(
             f'In each of {len(ranges)} images that were looked at, from '

@@ -14,7 +14,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import UnidentifiedImageError
 
 from ..utils import printable
-from .deep_image import PERCENTILES, MissingLibraryError, ValueRange
+from .deep_image import PERCENTILES, ValueRange
 from .encoded_image import MAX_PIXELS, PILLOW_FLAGS, EncodedImage
 
 
@@ -27,8 +27,6 @@ def unreadable(path: str) -> Iterator[None]:
     """Turn any error of a block into an UnreadableImageError with a path."""
     try:
         yield
-    except MissingLibraryError:
-        raise
     except UnidentifiedImageError as error:
         raise UnreadableImageError(
             printable(f'{path}: not an image of a known format')) from error
@@ -91,8 +89,7 @@ class ReadUnlabeledImage(BaseTransform):
 
         Raises:
             UnreadableImageError: If the file is missing, no image, or beyond
-                the limits.
-            MissingLibraryError: If a library for it is not installed.
+                the limits, or a library for it is not installed.
         """
         max_bytes = 4 * self.max_pixels + 2**20
         with unreadable(path):

@@ -3,7 +3,7 @@ import argparse
 import re
 import sys
 from contextlib import contextmanager
-from typing import Any, Iterator, Type
+from typing import Any, Iterator, Optional, Sequence, Type
 
 from mmengine.config import DictAction
 
@@ -16,13 +16,19 @@ class WholeValues(DictAction):
     """MMEngine's action, but that it refuses what it would change: it takes
     spaces out of values, also of paths."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Sequence[str],
+                 option_string: Optional[str] = None) -> None:
+        """Read each of the settings, which end the process if changed."""
         for text in values:
             key, equals, value = text.partition('=')
             if not equals:
-                parser.error(f'{text!r} is not of the form key=value: put what '
-                             'has spaces in quotes, and give images by '
-                             '--data.')
+                parser.error(
+                    f'{text!r} is not of the form key=value: put what '
+                    'has spaces in quotes, and give images by '
+                    '--data.')
             try:
                 super().__call__(parser, namespace, [text], option_string)
             except AssertionError as error:
