@@ -22,7 +22,8 @@ sys.path.insert(0, ROOT)
 
 from quickstart_summary import draw_predictions, print_table, summarise
 
-from mask_jepa.utils import stock_tool
+from mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.utils import evenly_spread, stock_tool
 
 OUT = 'work_dirs/quickstart'
 PRETRAIN_CONFIG = 'configs/mask_jepa_r18_tiny.py'
@@ -31,6 +32,30 @@ FINETUNE_CONFIGS = dict(
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-instance.py',
     mmseg='configs/finetune/mmseg/'
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py')
+# Nuclei under the microscope, laid out as the small sets: where those are not
+# at hand, their labels are used, with these settings.
+NUCLEI = 'tools/misc/nuclei'
+NUCLEI_CONFIGS = dict(
+    FINETUNE_CONFIGS,
+    mmdet='configs/finetune/mmdet/'
+    'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-person.py')
+SPLITS = ('train', 'val', 'test')
+NUCLEI_OPTIONS = dict(
+    pretrain=' '.join(f'{part}.metainfo.classes=[background,nucleus]'
+                      for part in ('val_dataloader.dataset',
+                                   'val_cfg.train_dataset')),
+    mmdet=' '.join(f'{split}_dataloader.dataset.metainfo.classes=[nucleus]'
+                   for split in SPLITS),
+    mmseg=' '.join([
+        'model.decode_head.num_classes=2',
+        'model.decode_head.loss_cls.class_weight=[1.0,1.0,0.1]',
+        *(f'{split}_dataloader.dataset.metainfo.{setting}' for split in SPLITS
+          for setting in ('classes=[background,nucleus]',
+                          'palette=[[0,0,0],[220,20,60]]'))
+    ]))
+# Of one's own images, a tenth, but so many at least and at most, are held out
+# for pictures and tests.
+MIN_HELD_OUT, MAX_HELD_OUT = 4, 100
 # mmdet's tool puts the folder of the pictures below its work directory by
 # itself. After so few iterations all scores are low; mmseg draws every 50th
 # image.
@@ -53,8 +78,9 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
     """Decide which images to use.
 
     Returns:
-        dict: ``labelled``, the folder with camvid/ and coco128/, and
-        ``images``, a folder to pretrain on instead, or None.
+        dict: ``labelled``, the folder with camvid/ and coco128/; ``images``, a
+        folder to pretrain on instead, or None; and of that ``train`` and
+        ``held_out``, lists of images.
     """
 
     def is_labelled(folder: str) -> bool:
@@ -67,39 +93,85 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
         images, wanted = wanted, None
     labelled = wanted or os.environ.get('MASK_JEPA_DATA', '../shared/data')
     if not is_labelled(labelled):
-        labelled = 'work_dirs/scenes'
-        print('The small real sets were not found: scenes are generated.')
-        subprocess.run(
-            [sys.executable, 'tools/misc/generate_scenes.py', labelled],
-            check=True)
-    return dict(labelled=osp.abspath(labelled), images=images)
+        labelled = NUCLEI
+        print('The small sets of photographs were not found: labels are those '
+              f'of the nuclei in {NUCLEI}.')
+    # In a config its path may hold no quotes.
+    link = Path(OUT, 'labelled')
+    link.unlink(missing_ok=True)
+    lists = hold_out(images) if images else {}
+    link.symlink_to(osp.abspath(labelled))
+    return dict(labelled=osp.abspath(labelled), images=images, **lists)
+
+
+def hold_out(folder: str) -> Dict[str, str]:
+    """Keep some images of a folder out of the training, evenly spread.
+
+    Returns:
+        dict: ``train`` and ``held_out``, the lists that were written; of less
+        than eight images both hold all.
+    """
+    try:
+        paths = [
+            each['img_path'] for each in UnlabeledImageDataset(
+                folder, pipeline=[], lazy_init=True).load_data_list()
+        ]
+    except ValueError as error:
+        raise SystemExit(str(error))
+    count = min(max(len(paths) // 10, MIN_HELD_OUT), MAX_HELD_OUT)
+    if len(paths) < 2 * MIN_HELD_OUT:
+        held_out = train = paths
+    else:
+        held_out = [paths[each] for each in evenly_spread(len(paths), count)]
+        train = sorted(set(paths).difference(held_out))
+    lists = {}
+    for name, chosen in dict(train=train, held_out=held_out).items():
+        lists[name] = f'{OUT}/your_images_{name}.txt'
+        Path(lists[name]).write_bytes(os.fsencode('\n'.join(chosen)))
+    print(f'{len(train)} of your images are pretrained on, and '
+          f'{len(held_out)} are kept for pictures and tests.')
+    return lists
 
 
 def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
     """Lay out all stages, in order, for the images of :func:`find_data`."""
+    is_nuclei = data['labelled'] == osp.abspath(NUCLEI)
+    options = NUCLEI_OPTIONS if is_nuclei else {}
+    configs = NUCLEI_CONFIGS if is_nuclei else FINETUNE_CONFIGS
     pretrained = f'{OUT}/pretrain/last.pth'
-    pretrain = f'tools/train.py {PRETRAIN_CONFIG} --work-dir {OUT}/pretrain'
+    settings = [options.get('pretrain')]
+    test_images = ''
     if data['images']:
-        option = f'train_dataloader.dataset.data_root={data["images"]}'
-        pretrain += f' --cfg-options {shlex.quote(option)}'
+        test_images = f'--data {data["held_out"]} '
+        # Not by --data, which would leave out the probe.
+        settings += [
+            f'train_dataloader.dataset.data_root={data["train"]}',
+            f'test_dataloader.dataset.data_root={data["held_out"]}'
+        ]
+    settings = ' '.join(filter(None, settings))
     stages = [
-        Stage('pretrain', 4.0, pretrain),
+        Stage(
+            'pretrain', 4.0,
+            f'tools/train.py {PRETRAIN_CONFIG} --work-dir {OUT}/pretrain ' +
+            (f'--cfg-options {settings}' if settings else '')),
         Stage('report', 0.1,
               f'tools/report.py {OUT}/pretrain --out {OUT}/report.html'),
         Stage(
             'test-pretrained', 0.5,
-            f'tools/test.py {PRETRAIN_CONFIG} {pretrained} '
+            f'tools/test.py {PRETRAIN_CONFIG} {pretrained} {test_images}'
             f'--work-dir {OUT}/test-pretrained'),
         Stage(
             'draw-pretrained', 0.3,
             'tools/analysis_tools/visualize_pretraining.py '
-            f'{PRETRAIN_CONFIG} {pretrained} --out {OUT}/pretraining.png'),
+            f'{PRETRAIN_CONFIG} {pretrained} {test_images}'
+            f'--out {OUT}/pretraining.png'),
     ]
-    for library, config in FINETUNE_CONFIGS.items():
+    for library, config in configs.items():
         train = shlex.quote(stock_tool(library, 'train.py'))
         test = shlex.quote(stock_tool(library, 'test.py'))
         exported = f'{OUT}/mask_jepa_{library}.pth'
-        init = f'model.init_cfg.checkpoint={exported}'
+        init = (f'model.init_cfg.checkpoint={exported} ' +
+                options.get(library, ''))
         work_dir = f'{OUT}/finetune-{library}'
         pictures, option = PICTURE_OPTIONS[library]
         stages += [
@@ -107,8 +179,10 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
                 f'export-{library}', 0.1,
                 f'tools/export_pretrained.py {pretrained} --to {library} '
                 f'--out {exported}'),
-            Stage(f'verify-{library}', 0.2,
-                  f'tools/verify_pretrained.py {config} {exported}'),
+            Stage(
+                f'verify-{library}', 0.2,
+                f'tools/verify_pretrained.py {config} {exported} '
+                f'--cfg-options {init}'),
             Stage(
                 f'finetune-{library}', 1.5,
                 f'{train} {config} --work-dir {work_dir} '
@@ -118,8 +192,8 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
                 f'--work-dir {OUT}/test-{library} --show-dir {pictures} '
                 f'--cfg-options {init} {option}', True),
         ]
-    images = shlex.quote(osp.join(data['labelled'], 'camvid/img_dir/val'))
-    finetuned = FINETUNE_CONFIGS['mmseg']
+    images = data.get('held_out') or f'{OUT}/labelled/camvid/img_dir/val'
+    finetuned = configs['mmseg']
     stages.append(
         Stage(
             'draw-features', 0.2,
@@ -194,6 +268,11 @@ def link_last_checkpoint(work_dir: Path) -> None:
         link.symlink_to(osp.basename(pointer.read_text()))
 
 
+def whose(data: Dict[str, Optional[str]]) -> str:
+    """Name the images that are pretrained on."""
+    return data['images'] or data['labelled']
+
+
 def main() -> None:
     """Take the whole road."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,10 +284,11 @@ def main() -> None:
     shutil.rmtree(f'{OUT}/pretrain', ignore_errors=True)
     os.makedirs(OUT, exist_ok=True)
     data = find_data(args.data)
-    os.environ['MASK_JEPA_DATA'] = data['labelled']
+    os.environ['MASK_JEPA_DATA'] = f'{OUT}/labelled'
     stages = plan(data)
     print(f'{len(stages)} stages; logs and results in {OUT}. Images: '
-          f'{data["images"] or data["labelled"]}.')
+          f'{whose(data)}; with labels, for probe and fine-tunings: '
+          f'{data["labelled"]}.')
     seconds = {}
     clock = Clock(stages)
     for stage in stages:
@@ -219,9 +299,10 @@ def main() -> None:
     for library in FINETUNE_CONFIGS:
         draw_predictions(OUT, library)
     print_table(summary)
-    print(f'Checkpoints, summary.json and pictures are in {OUT}: '
-          'report.html, pretraining.png, features.png, '
-          'predictions_mmdet.png, predictions_mmseg.png.')
+    print(f'Checkpoints and summary.json are in {OUT}. Pictures: report.html, '
+          f'pretraining.png and features.png of {whose(data)}; '
+          'predictions_mmdet.png, predictions_mmseg.png and the probe in '
+          f'report.html of {data["labelled"]}.')
 
 
 if __name__ == '__main__':

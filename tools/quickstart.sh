@@ -2,7 +2,7 @@
 # From nothing to a fine-tuned Mask2Former: set up, pretrain, export, fine-tune,
 # test, pictures. Usage: bash tools/quickstart.sh [DATA]
 # DATA is a folder of images to pretrain on, or one laid out as docs/configs.md says. By
-# default the small real sets are used where they are found, else generated scenes.
+# default the small real sets are used where they are found, else nuclei that come along.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)

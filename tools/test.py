@@ -9,9 +9,10 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 from mmengine.runner import Runner
 
 from mask_jepa.engine import resolve_config
-from mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent, exit_on,
-                             leave_process_group, load_config, make_parser,
-                             prepare_cpu_distributed, require_whole)
+from mask_jepa.utils import (CFG_OPTIONS, DATA, RunError, end_with_parent,
+                             exit_on, leave_process_group, load_config,
+                             make_parser, prepare_cpu_distributed,
+                             require_whole)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-dir',
         help='folder for pictures of all images, a sheet a batch')
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     parser.add_argument(
         '--launcher',
@@ -45,7 +47,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     with exit_on(FileNotFoundError, ValueError):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, test=args.data)
         require_whole(args.checkpoint)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':

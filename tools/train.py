@@ -8,8 +8,8 @@ import sys
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mask_jepa import pretrain
-from mask_jepa.utils import (CFG_OPTIONS, RunError, SettingError, exit_on,
-                             make_parser)
+from mask_jepa.utils import (CFG_OPTIONS, DATA, RunError, SettingError,
+                             exit_on, make_parser)
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,11 +19,7 @@ def parse_args() -> argparse.Namespace:
         'config',
         help='config file path or name, or a backbone, such as r50, for '
         'images of your own')
-    parser.add_argument(
-        '--data',
-        nargs='+',
-        help='folders of images or lists of paths (.txt), in place of all '
-        'images of the config')
+    parser.add_argument('--data', **DATA)
     parser.add_argument(
         '--work-dir',
         help='where logs and checkpoints go; by default '

@@ -18,7 +18,8 @@ from rich.table import Table
 
 from mask_jepa.utils import (CFG_OPTIONS, exit_on, load_model_config,
                              make_parser)
-from mask_jepa.weights import coverage_report, load_checkpoint, parts_left_out
+from mask_jepa.weights import (coverage_report, explain_shortfall,
+                               load_checkpoint, parts_left_out)
 
 
 def main() -> None:
@@ -60,10 +61,7 @@ def main() -> None:
         print('On purpose, by --parts of the export, the file does not hold: '
               f'{", ".join(left_out)}.')
     if not expected or equal < expected:
-        raise SystemExit(
-            'The config describes another network than the one that was '
-            'pretrained: compare the modules above that fall short (number '
-            'of queries, channels, layers), or the library given to --to.')
+        raise SystemExit(explain_shortfall(model, checkpoint['state_dict']))
 
 
 if __name__ == '__main__':

@@ -206,13 +206,6 @@ def test_programs_are_not_run_by_another_name(tmp_path):
     assert 'not an image of a known format' in refusal(path)
 
 
-@pytest.mark.parametrize('mode', ['F', 'I'])
-def test_32_bits_a_channel_are_refused(tmp_path, mode):
-    path = tmp_path / 'deep.tif'
-    Image.new(mode, (20, 10), 70000).save(path)
-    assert 'it has 32 bits a channel: convert it to 8 or 16' in refusal(path)
-
-
 def test_names_are_logged_without_control_characters(tmp_path, log):
     names = [b'\x1b[2J.jpg', b'\xff\xfe.jpg', 'wei\u00df \u732b.jpg'.encode()]
     for name in names:

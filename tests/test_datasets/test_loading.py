@@ -1,6 +1,8 @@
 """Pixel values of every kind of file against values known beforehand."""
 import io
+import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,16 +62,166 @@ def test_greyscale_is_repeated(tmp_path, suffix):
     assert np.abs(image[..., 0].astype(int) - grey).max() <= 2
 
 
-@pytest.mark.parametrize('suffix', ['png', 'tif'])
-def test_16_bit_greyscale_keeps_its_range(tmp_path, suffix):
-    """Pillow alone would clip nearly all of it to white."""
-    grey = np.tile(np.arange(0, 65536, 1024, dtype=np.uint16), (10, 1))
-    path = tmp_path / f'deep.{suffix}'
-    Image.fromarray(grey).save(path)
+# Images of more than 8 bits.
+
+
+def save_dicom(path, values):
+    """As a CT scanner would, whose values are Hounsfield units plus 1024."""
+    pydicom = pytest.importorskip('pydicom')
+    dataset = pydicom.dcmread(pydicom.data.get_testdata_file('CT_small.dcm'))
+    dataset.Rows, dataset.Columns = values.shape
+    dataset.PixelData = (values + 1024).astype(np.int16).tobytes()
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.save_as(path)
+
+
+def save_tiff(path, values, **options):
+    pytest.importorskip('tifffile').imwrite(path, values, **options)
+
+
+DEEP = {
+    '10 bits.png': lambda path, grey, colour: Image.fromarray(
+        (4 * grey).astype(np.uint16)).save(path),
+    '12 bits.png': lambda path, grey, colour: cv2.imwrite(
+        str(path), (16 * colour).astype(np.uint16)),
+    '16 bits.tif': lambda path, grey, colour: Image.fromarray(
+        (257 * grey).astype(np.uint16)).save(path),
+    '12 bits.tif': lambda path, grey, colour: cv2.imwrite(
+        str(path), (16 * colour).astype(np.uint16)),
+    '16 bits.jp2': lambda path, grey, colour: cv2.imwrite(
+        str(path), (257 * colour).astype(np.uint16)),
+    'float.tif': lambda path, grey, colour: Image.fromarray(
+        np.float32(grey / 255)).save(path),
+    'signed.tif': lambda path, grey, colour: Image.fromarray(
+        (100 * grey - 9000).astype(np.int32)).save(path),
+    'double.tif': lambda path, grey, colour: save_tiff(path, grey / 255),
+    'float colour.tif': lambda path, grey, colour: save_tiff(
+        path, np.float32(colour[..., ::-1] / 255), photometric='rgb'),
+    'planes.tif': lambda path, grey, colour: save_tiff(
+        path, np.moveaxis(np.float32(colour[..., ::-1] / 255), -1, 0),
+        photometric='rgb', planarconfig='separate'),
+    'slice.dcm': lambda path, grey, colour: save_dicom(path, 10 * grey),
+}
+
+
+@pytest.mark.parametrize('name', DEEP)
+def test_deep_image_keeps_its_contrast(tmp_path, real_data, name):
+    """A photograph in another depth is the photograph."""
+    colour = load(real_data[0])[::2, ::2].astype(int)
+    colour[0, :2] = [[0], [255]]
+    grey = colour[..., 1]
+    path = tmp_path / name
+    DEEP[name](path, grey, colour)
+    image = load(path, value_range='data')
+    assert image.dtype == np.float32
+    expected = colour
+    if name not in ('12 bits.png', '12 bits.tif', '16 bits.jp2',
+                    'float colour.tif', 'planes.tif'):
+        expected = np.repeat(grey[..., None], 3, -1)
+    error = np.abs(image - expected)
+    # OpenCV writes JPEG 2000 with losses.
+    assert error.max() < 0.01 or name.endswith('jp2') and error.mean() < 3
+    # What is given counts, for each image alike, and is not left.
+    assert name.endswith(('jp2', 'dcm')) or load(
+        path, value_range=(0, 1e6)).max() < 26
+    assert load(path, value_range=(-1e9, -1e8)).min() == 255
+
+
+def test_depth_is_kept(tmp_path):
+    """More than the 256 steps of 8 bits."""
+    path = tmp_path / 'ramp.png'
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(path)
+    assert len(np.unique(load(path, value_range=(0, 4095)))) == 4096
+
+
+def test_percentiles_leave_out_a_few_hot_pixels(tmp_path):
+    values = np.linspace(0, 1, 10000, dtype=np.float32).reshape(100, 100)
+    values[50, 50], values[60, 60], values[70, 70] = 1e6, np.nan, np.inf
+    path = tmp_path / 'hot.tif'
+    Image.fromarray(values).save(path)
     image = load(path)
-    assert image.dtype == np.uint8 and image.shape == (10, 64, 3)
-    expected = np.repeat(grey[..., None] / 257, 3, -1)
-    assert np.abs(image - expected).max() <= 1
+    assert image[50, 50, 0] == image[70, 70, 0] == 255
+    assert image[60, 60, 0] == 0
+    assert 126 < image[49, 99, 0] < 130
+
+
+def test_ct_slice_is_read():
+    """The CT slice that pydicom brings along, in Hounsfield units."""
+    data = pytest.importorskip('pydicom').data
+    path = data.get_testdata_file('CT_small.dcm')
+    image = load(path, value_range=(-1024, 1024), color_type='grayscale')
+    assert image.shape == (128, 128)
+    assert image[0, 0] < 25  # air
+    assert image[64, 64] > 230  # bone
+
+
+def test_missing_library_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pydicom', None)
+    path = tmp_path / 'slice.dcm'
+    path.write_bytes(bytes(128) + b'DICM')
+    with pytest.raises(UnreadableImageError, match=(
+            r"by pydicom, .* pip install 'mask-jepa\[dicom\]'")):
+        load(path)
+
+
+# Channels.
+
+
+@pytest.mark.parametrize('name, pixels, channels', [
+    ('rgba.png', 'RGBA', (4, 3, 1)), ('rgba.tif', 'RGBA', (4, 3, 1)),
+    ('grey.png', 'L', (1, 3, 1)), ('grey.jpg', 'L', (1, 3, 1)),
+    ('colour.jpg', 'RGB', (3, 3, 1)), ('palette.png', 'P', (3, 3, 1)),
+    ('bits.png', '1', (1, 3, 1)), ('ink.tif', 'CMYK', (3, 3, 1)),
+    ('near_infrared.tif', 4, (4, 3, 1)), ('five.tif', 5, (5, 3, 1)),
+    ('deep.png', 'deep', (4, 3, 1)),
+])
+def test_color_type_gives_these_channels(tmp_path, real_data, name, pixels,
+                                         channels):
+    path = tmp_path / name
+    colour = load(real_data[0])[..., ::-1]
+    bands = np.concatenate([colour, 255 - colour], -1)
+    if pixels == 'deep':
+        cv2.imwrite(str(path), np.uint16(bands[..., [2, 1, 0, 3]]) * 16)
+    elif isinstance(pixels, int):
+        save_tiff(path, np.ascontiguousarray(bands[..., :pixels]),
+                  photometric='rgb', extrasamples=[0] * (pixels - 3))
+    else:
+        Image.fromarray(colour).convert(pixels).save(path)
+    for color_type, count in zip(('unchanged', 'color', 'grayscale'),
+                                 channels):
+        image = load(path, color_type=color_type, value_range=(0, 4080))
+        assert image.shape[2:] == ((count, ) if count > 1 else ())
+        if count > 3:  # The first three are BGR in any case.
+            assert np.abs(image[..., :3] - colour[..., ::-1]).max() < 0.01
+        if count > 3 and pixels != 'RGBA':
+            expected = bands[..., 3:count]
+            assert np.abs(image[..., 3:] - expected).max() < 0.01
+
+
+def test_many_bands_are_no_colour(tmp_path):
+    path = tmp_path / 'bands.tif'
+    bands = np.random.default_rng(0).random((8, 20, 30), np.float32)
+    save_tiff(path, bands, photometric='minisblack', planarconfig='separate')
+    image = load(path, color_type='unchanged', value_range=(0, 1))
+    assert np.allclose(image, 255 * np.moveaxis(bands, 0, -1), atol=1e-3)
+    with pytest.raises(UnreadableImageError, match='8 channels: read them by'):
+        load(path)
+
+
+@pytest.mark.parametrize('options', [
+    dict(imdecode_backend='pillow'), dict(ignore_empty=True)])
+def test_what_is_not_done_is_refused(options):
+    with pytest.raises(TypeError):
+        LoadUnlabeledImage(**options)
+
+
+@pytest.mark.parametrize('options', [
+    dict(color_type='rgb'), dict(value_range='all'), dict(value_range=(2, 1)),
+    dict(value_range=(0, 1, 2))])
+def test_wrong_settings_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        LoadUnlabeledImage(**options)
 
 
 def test_cmyk_jpeg(tmp_path):
@@ -172,7 +324,6 @@ def test_missing_file_is_named(tmp_path):
 
 def test_real_photographs_are_decoded_as_opencv_does(real_data):
     """Another decoder's pixels, but for the rounding of the JPEGs."""
-    import cv2
     for path in real_data:
         image = load(path)
         other = cv2.imread(str(path), cv2.IMREAD_COLOR)

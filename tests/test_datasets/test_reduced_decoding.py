@@ -8,9 +8,9 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import ExifTags, Image
 
 from projects.mask_jepa.datasets import (DecodeRandomResizedCrop, EncodedImage,
-                                         ReadUnlabeledImage,
+                                         ReadUnlabeledImage, SeededIndex,
                                          UnlabeledImageDataset,
-                                         UnreadableImageError)
+                                         UnreadableImageError, load_seeded)
 
 CROP = dict(crop_ratio_range=(0.2, 1.0))
 OURS = [
@@ -51,7 +51,9 @@ def test_large_crops_are_those_of_mmpretrain(real_data, tmp_path):
         UnlabeledImageDataset(str(listing), pipeline, crop_size=400)
         for pipeline in (OURS, STOCK))
     for index in range(len(real_data)):
-        expected, found = stock[index, index], ours[index, index]
+        expected, found = (
+            load_seeded(each, [SeededIndex(index, index)])[0]
+            for each in (stock, ours))
         assert torch.equal(found['inputs'], expected['inputs'])
         assert (found['data_samples'].ori_shape ==
                 expected['data_samples'].ori_shape)

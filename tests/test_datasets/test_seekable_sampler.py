@@ -1,19 +1,31 @@
+import json
+import pickle
 from itertools import islice
 
 import pytest
+import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.runner import Runner
+from PIL import Image
 
-from projects.mask_jepa.datasets import SeekableInfiniteSampler
+from projects.mask_jepa.datasets import SeededIndex, SeekableInfiniteSampler
+
+
+class Images(torch.utils.data.Dataset):
+
+    def __len__(self):
+        return 7
 
 
 def make(rank=0, world_size=1, kind=SeekableInfiniteSampler, **options):
-    sampler = kind(range(7), **dict(dict(seed=3), **options))
+    sampler = kind(Images(), **dict(dict(seed=3), **options))
     sampler.rank, sampler.world_size = rank, world_size
     return sampler
 
 
 def draw(sampler, count):
-    return list(islice(iter(sampler), count))
+    return [(index, getattr(index, 'seed', None))
+            for index in islice(iter(sampler), count)]
 
 
 @pytest.mark.parametrize('shuffle', [True, False])
@@ -22,7 +34,8 @@ def test_order_is_that_of_mmengine(shuffle, rank, world_size):
     ours = make(rank, world_size, shuffle=shuffle)
     stock = make(rank, world_size, kind=InfiniteSampler, shuffle=shuffle)
     stock.indices = stock._indices_of_rank()
-    assert [index for index, _ in draw(ours, 40)] == draw(stock, 40)
+    assert [index for index, _ in draw(ours, 40)] == [
+        index for index, _ in draw(stock, 40)]
 
 
 @pytest.mark.parametrize('first_draw', [0, 1, 6, 7, 33])
@@ -61,3 +74,75 @@ def test_no_seed_comes_twice():
     ]
     assert len(set(seeds)) == 3 * 2 * 500
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_index_keeps_its_seed_on_the_way_to_a_worker():
+    index = pickle.loads(pickle.dumps(SeededIndex(5, 77)))
+    assert (index, index.seed) == (5, 77)
+
+
+# Any data set is seeded.
+
+PIPELINE = [
+    dict(type='ReadUnlabeledImage'),
+    dict(type='DecodeRandomResizedCrop', scale=32),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackUnlabeledInputs', meta_keys=('img_path', ))
+]
+
+
+@pytest.fixture
+def datasets(image_folder):
+    """Data sets of others, and ours within theirs."""
+    names = sorted(path.name for path in image_folder.glob('*.jpg'))
+    infos = [
+        dict(id=number, file_name=name, width=96, height=80)
+        for number, name in enumerate(names)
+    ]
+    annotations = image_folder / 'coco.json'
+    annotations.write_text(
+        json.dumps(dict(images=infos, annotations=[], categories=[])))
+    for name in names:
+        Image.new('L', (96, 80)).save((image_folder / name).with_suffix(
+            '.png'))
+    ours = dict(
+        type='UnlabeledImageDataset',
+        data_root=str(image_folder / 'nested'),
+        pipeline=PIPELINE)
+    return dict(
+        ours=ours,
+        concatenated=dict(type='ConcatDataset', datasets=[ours, ours]),
+        repeated=dict(type='RepeatDataset', dataset=ours, times=3),
+        mmdet=dict(
+            type='CocoDataset',
+            ann_file=str(annotations),
+            data_prefix=dict(img=str(image_folder)),
+            pipeline=PIPELINE),
+        mmseg=dict(
+            type='mmseg.BaseSegDataset',
+            data_prefix=dict(img_path=str(image_folder)),
+            pipeline=PIPELINE))
+
+
+@pytest.mark.parametrize(
+    'kind', ['ours', 'concatenated', 'repeated', 'mmdet', 'mmseg'])
+def test_samples_depend_on_seed_and_place_alone(datasets, kind):
+
+    def load(num_workers, first_draw=0, seed=1):
+        torch.manual_seed(num_workers + first_draw)
+        loader = Runner.build_dataloader(
+            dict(
+                dataset=datasets[kind],
+                batch_size=2,
+                num_workers=num_workers,
+                sampler=dict(type='SeekableInfiniteSampler')),
+            seed=99)
+        loader.sampler.seek(first_draw, seed)
+        inputs = [batch['inputs'] for batch in islice(loader, 4)]
+        return torch.stack([image for pair in inputs for image in pair])
+
+    straight = load(0)
+    assert torch.equal(load(2), straight)
+    assert torch.equal(load(0, first_draw=4)[:4], straight[4:])
+    assert not torch.equal(load(0, seed=2), straight)
+    assert len(set(map(str, straight.flatten(1).tolist()))) == 8

@@ -1,15 +1,18 @@
 import os
 import random
 import shutil
+import sys
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 
-from projects.mask_jepa.datasets import (UnlabeledImageDataset,
-                                         unlabeled_image_dataset)
+from projects.mask_jepa.datasets import SeededIndex, UnlabeledImageDataset
+from projects.mask_jepa.datasets import image_folder as image_folder_module
+from projects.mask_jepa.datasets import load_seeded
 
 LOAD = [dict(type='LoadUnlabeledImage')]
 AUGMENT = [
@@ -28,6 +31,14 @@ REDUCED = [
     dict(type='DecodeRandomResizedCrop', scale=32),
     *AUGMENT[2:]
 ]
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Read what the current logger has written."""
+    path = tmp_path / 'test.log'
+    MMLogger.get_instance('said', log_file=str(path))
+    return path.read_text
 
 
 def make(source, pipeline=LOAD, **options):
@@ -137,6 +148,10 @@ def test_one_empty_source_of_two_is_named(image_folder, tmp_path):
         make([str(image_folder), str(tmp_path / 'empty')])
 
 
+def seeded(dataset, index, seed):
+    return load_seeded(dataset, [SeededIndex(index, seed)])[0]
+
+
 def spoil_global_state(seed):
     random.seed(seed)
     np.random.seed(seed)
@@ -147,11 +162,12 @@ def spoil_global_state(seed):
 def test_augmentation_follows_the_seed_alone(image_folder, pipeline):
     dataset = make(str(image_folder), pipeline)
     spoil_global_state(1)
-    first = dataset[2, 77]
+    first = seeded(dataset, 2, 77)
     spoil_global_state(2)
-    second = dataset[2, 77]
+    second = seeded(dataset, 2, 77)
     assert torch.equal(first['inputs'], second['inputs'])
-    others = [dataset[2, seed]['inputs'] for seed in range(70, 77)]
+    others = [seeded(dataset, 2, seed)['inputs']
+              for seed in range(70, 77)]
     assert not any(torch.equal(first['inputs'], other) for other in others)
 
 
@@ -160,7 +176,7 @@ def test_global_random_state_is_left_alone(image_folder):
     spoil_global_state(5)
     expected = random.random(), np.random.rand(), torch.rand(1)
     spoil_global_state(5)
-    dataset[2, 77]
+    seeded(dataset, 2, 77)
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
 
 
@@ -171,9 +187,9 @@ def test_replacement_of_a_bad_file_follows_the_seed_alone(image_folder):
     chosen = set()
     for seed in range(20):
         spoil_global_state(1)
-        first = dataset[bad, seed]['img_path']
+        first = seeded(dataset, bad, seed)['img_path']
         spoil_global_state(2)
-        assert dataset[bad, seed]['img_path'] == first
+        assert seeded(dataset, bad, seed)['img_path'] == first
         chosen.add(first)
     assert len(chosen) > 3
 
@@ -247,7 +263,7 @@ def test_forbidden_folder_is_left_out_with_a_warning(image_folder,
         return scandir(folder)
 
     monkeypatch.setattr(os, 'scandir', scan)
-    with patch.object(unlabeled_image_dataset, 'print_log') as log:
+    with patch.object(image_folder_module, 'print_log') as log:
         assert paths_of(make(str(image_folder))) == expected
     sentence, = (call.args[0] for call in log.call_args_list)
     assert sentence == ("Left out: [Errno 13] Permission denied: "
@@ -286,6 +302,145 @@ def test_folder_of_another_kind_says_what_it_has(tmp_path):
 
 @pytest.mark.parametrize('suffixes', ['.GIF', ['.gif'], ('.Gif', )])
 def test_suffixes_in_any_form(tmp_path, suffixes):
-    Image.new('P', (30, 20)).save(tmp_path / 'a.gif')
+    Image.linear_gradient('L').crop((0, 0, 30, 20)).save(tmp_path / 'a.gif')
     dataset = make(str(tmp_path), img_suffixes=suffixes)
     assert dataset[0]['img'].shape == (20, 30, 3)
+
+
+# What is in a folder of images, but none.
+
+
+@pytest.mark.parametrize('name', [
+    'scene_0.png', 'nested/scene_1.TIF', 'ann_dir/train/x.png',
+    'annotations/panoptic_train2017/x.png', 'Masks/x.bmp', 'gtFine/a/x.png',
+    'nested/SegmentationClass/x.png', 'x_mask.png', 'x_gtFine_labelIds.png'])
+def test_labels_are_left_out_and_said(image_folder, log, name):
+    expected = paths_of(make(str(image_folder)))
+    assert 'Left out' not in log()
+    (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient('L').save(image_folder / name)
+    assert paths_of(make(str(image_folder))) == expected
+    assert (f'Left out: 1 of 9 images in {image_folder}, such as {name}, '
+            'since') in log()
+    assert len(make(str(image_folder), exclude=[])) == 9
+    # A run that began with them goes on with them.
+    listing = image_folder.parent / 'listing'
+    listing.write_text(make(str(image_folder), exclude=[]).listing)
+    assert len(make(str(image_folder), image_list=str(listing))) == 9
+
+
+@pytest.mark.parametrize('name', [
+    'unlabeled2017/x.png', 'labels/x.jpg', 'maskros.png', 'other/scene_0.png',
+    'unmasked/x.tif', 'bright/x.png'])
+def test_images_by_other_names_stay(image_folder, name):
+    (image_folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient('L').save(image_folder / name)
+    assert len(make(str(image_folder))) == 9
+
+
+def test_patterns_of_ones_own(image_folder):
+    assert len(make(str(image_folder), exclude='*/nested/*')) == 4
+    with pytest.raises(ValueError, match='holds no image'):
+        make(str(image_folder), exclude=['*'])
+
+
+@pytest.mark.parametrize('mark', ['image_list.txt', 'last_checkpoint',
+                                  'vis_data/scalars.json'])
+def test_pictures_of_a_run_are_left_out(image_folder, log, mark):
+    expected = paths_of(make(str(image_folder)))
+    for name in (mark, 'sub/vis_image/pretraining_0.png', 'pictures/a.jpg'):
+        path = image_folder / 'work' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((image_folder / 'scene_0.jpg').read_bytes())
+    assert paths_of(make(str(image_folder))) == expected
+    assert f'Left out: {image_folder}/work, which a run has written' in log()
+    # Asked for by name, they are what is wanted.
+    assert len(make(str(image_folder / 'work'))) >= 1
+
+
+# What the first images tell.
+
+
+@pytest.fixture
+def deep_folder(real_data, tmp_path):
+    """Photographs in 12 bits of 16, and one constant image."""
+    folder = tmp_path / 'deep'
+    folder.mkdir()
+    for number, path in enumerate(real_data):
+        grey = np.asarray(
+            Image.open(path).convert('L').resize((60, 40))).astype(np.uint16)
+        grey[0, 0], grey[0, 1] = 0, 255
+        Image.fromarray(16 * grey).save(folder / f'{number}.png')
+    Image.fromarray(np.full((40, 50), 800, np.uint16)).save(
+        folder / 'constant.png')
+    return folder
+
+
+def test_range_is_that_of_all_images_and_said(deep_folder, real_data, log):
+    dataset = make(str(deep_folder), value_range='data')
+    assert dataset.value_range == (0, 16 * 255)
+    assert ('lie between 0 and 4080. Of all images 0 becomes 0 and 4080 '
+            'becomes 255') in log()
+    assert 'train_dataloader.dataset.value_range=[0,4080]' in log()
+    # Not of each by itself.
+    assert np.allclose(dataset[len(real_data)]['img'], 800 / 4080 * 255)
+    # As given, of other images as well.
+    given = make(str(deep_folder), value_range=[0, 8160])
+    assert np.allclose(given[0]['img'], dataset[0]['img'] / 2)
+    assert log().count('becomes 255') == 1
+
+
+def test_percentiles_are_the_default(deep_folder, log):
+    low, high = make(str(deep_folder)).value_range
+    assert 0 <= low < 400 and 2000 < high <= 4080
+    assert '(percentiles 0.1 and 99.9;' in log()
+
+
+def test_photographs_are_silent(real_data, tmp_path, log):
+    listing = tmp_path / 'list.txt'
+    listing.write_text('\n'.join(map(str, real_data)))
+    dataset = make(str(listing))
+    assert dataset.value_range == 'percentiles' and dataset.num_channels == 3
+    assert 'INFO' not in log()
+
+
+@pytest.mark.parametrize('kind', ['uint8', 'uint16', 'float32'])
+def test_constant_images_are_refused(tmp_path, kind):
+    for number in range(3):
+        pixels = np.full((20, 30), 10 * number, kind)
+        Image.fromarray(pixels).save(tmp_path / f'{number}.tif')
+    with pytest.raises(ValueError, match=(
+            'In each of 3 images .*0.tif on, all pixels are alike')):
+        make(str(tmp_path))
+
+
+def test_channels_that_differ_are_refused(image_folder):
+    Image.linear_gradient('L').save(image_folder / 'grey.png')
+    assert make(str(image_folder)).num_channels == 3
+    assert make(str(image_folder), color_type='grayscale').num_channels == 1
+    with pytest.raises(ValueError, match='some have 1 and some 3 channels'):
+        make(str(image_folder), color_type='unchanged')
+
+
+def test_missing_library_is_said_at_start(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pydicom', None)
+    (tmp_path / 'slice.dcm').write_bytes(bytes(128) + b'DICM')
+    with pytest.raises(ValueError, match='DICOM is read by pydicom'):
+        make(str(tmp_path))
+    # One file among others is skipped, and named.
+    Image.linear_gradient('L').save(tmp_path / 'image.png')
+    assert make(str(tmp_path)).num_channels == 3
+
+
+@pytest.mark.parametrize('color_type, channels', [('grayscale', 1),
+                                                  ('unchanged', 4)])
+@pytest.mark.parametrize('pipeline', [AUGMENT, [
+    *REDUCED[:-1], dict(type='PackUnlabeledInputs', meta_keys=('img_path', ))
+]])
+def test_augmentation_follows_the_channels(tmp_path, color_type, channels,
+                                           pipeline):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 4), np.uint8)
+    Image.fromarray(pixels, 'RGBA').save(tmp_path / 'a.png')
+    dataset = make(str(tmp_path), pipeline, color_type=color_type)
+    for seed in range(4):  # mirrored and not
+        assert seeded(dataset, 0, seed)['inputs'].shape == (channels, 32, 32)

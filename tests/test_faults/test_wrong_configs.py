@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from warm_python import ROOT, run_script
 
-from projects.mask_jepa.engine import check_config
+from projects.mask_jepa.engine import check_config, find_unused_settings
 from projects.mask_jepa.utils import CFG_OPTIONS, load_config
 
 DATA = 'train_dataloader.dataset'
@@ -144,6 +145,45 @@ def test_command_ends_with_the_sentence_alone(tmp_path, image_folder, options,
     if sentence.startswith('There'):
         assert not (tmp_path / 'work').exists()
         assert 'Traceback' in run_script(*command, '--traceback', fails=True)
+
+
+@pytest.mark.parametrize('options, sentences', [
+    (None, []),
+    ({'train_cfg.max_iters': 3, 'custom_hooks': [], 'work_dir': 'a'}, []),
+    ({'max_iters': 3}, ['max_iters is not used by anything: write '
+                        'train_cfg.max_iters.']),
+    ({'train_pipeline.0.max_pixels': 3, 'my_name': 'x'},
+     ['train_pipeline is not used by anything.',
+      'my_name is not used by anything.']),
+])
+def test_settings_that_reach_nothing_are_named(whole, options, sentences):
+    config = copy.deepcopy(whole)
+    config.merge_from_dict(options or {})
+    path = str(ROOT / 'configs' / 'mask_jepa_r18_tiny.py')
+    assert find_unused_settings(config, path, options) == sentences
+
+
+def test_variables_that_reach_nothing_are_named(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(f"""
+_base_ = '{ROOT}/configs/mask_jepa_r18_tiny.py'
+batch_size, max_iters = 4, 10
+crop_size = 64
+sides = 2 * crop_size
+lr = 0.1
+train_dataloader = dict(dataset=dict(crop_size=sides))
+""")
+    assert find_unused_settings(load_config(str(path)), str(path), None) == [
+        'batch_size is not used by anything: write '
+        'train_dataloader.batch_size.',
+        'max_iters is not used by anything: write train_cfg.max_iters.',
+        'lr is not used by anything: write optim_wrapper.optimizer.lr.']
+
+
+@pytest.mark.parametrize('path', sorted(
+    (ROOT / 'configs').glob('mask_jepa_*.py')), ids=lambda path: path.stem)
+def test_our_own_configs_use_what_they_set(path):
+    assert find_unused_settings(Config(), str(path), None) == []
 
 
 def test_config_that_is_no_python_is_named(tmp_path):

@@ -110,7 +110,7 @@ def stream(runner, count):
     sampler = SeekableInfiniteSampler(dataset, seed=runner.seed)
     return [
         dataset.get_data_info(index)['img_path']
-        for index, _ in islice(sampler, count)
+        for index in islice(sampler, count)
     ]
 
 

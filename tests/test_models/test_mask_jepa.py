@@ -3,9 +3,13 @@ import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
+from projects.mask_jepa.datasets import UnlabeledImageDataset
+from projects.mask_jepa.engine import require_channels, try_model
 from projects.mask_jepa.evaluation.health_check import check_health
 from projects.mask_jepa.losses import JEPALoss
 from projects.mask_jepa.models import MaskJEPA
+from projects.mask_jepa.visualization import draw_pretraining
+from projects.mask_jepa.visualization.pictures import to_picture
 
 
 def total(losses):
@@ -20,6 +24,51 @@ def test_keys_of_a_step_are_all_finite(tiny_model, images):
     }
     for name, value in losses.items():
         assert value.ndim == 0 and value.isfinite(), name
+
+
+@pytest.mark.parametrize('channels, preprocessor', [
+    (1, dict(type='DetDataPreprocessor', mean=[127.5], std=[60.0])),
+    (4, dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 4,
+             std=[60.0] * 4))
+])
+def test_network_follows_the_channels(make_model, channels, preprocessor):
+    """Losses and pictures of images that are not in three colours."""
+    model = make_model({
+        'backbone.in_channels': channels,
+        'data_preprocessor': dict(preprocessor, _delete_=True),
+        'pseudo_instances': dict(),
+        'panoptic_head.num_things_classes': 17,
+        'panoptic_head.loss_cls.class_weight': [1.0] * 17 + [0.1],
+    })
+    try_model(model)
+    pixels = [torch.randint(256, (channels, 64, 64)).float()
+              for _ in range(2)]
+    batch = dict(inputs=pixels, data_samples=[DetDataSample()] * 2)
+    prepared = model.data_preprocessor(batch, training=True)
+    assert torch.equal(prepared['inputs'][0], (pixels[0] - 127.5) / 60)
+    losses = model(**prepared, mode='loss')
+    assert total(losses).isfinite()
+    assert check_health(model, prepared['inputs'])
+    samples = model.eval().test_step(
+        dict(inputs=pixels, data_samples=[DetDataSample() for _ in pixels]))
+    assert samples[0].reconstruction.shape == (channels, 64, 64)
+    mean, std = model.data_preprocessor.mean, model.data_preprocessor.std
+    sheet, _ = draw_pretraining(samples, mean, std)
+    assert sheet.ndim == 3
+    shown = to_picture(samples[0].clean_image, mean, std)
+    colours = [2, 1, 0] if channels == 4 else [0, 0, 0]
+    torch.testing.assert_close(
+        torch.from_numpy(255 * shown).permute(2, 0, 1), pixels[0][colours])
+
+
+def test_images_of_other_channels_are_refused(image_folder, tiny_model):
+    load = [dict(type='LoadUnlabeledImage')]
+    colour = UnlabeledImageDataset(str(image_folder), load)
+    require_channels(tiny_model, colour)
+    grey = UnlabeledImageDataset(
+        str(image_folder), load, color_type='grayscale')
+    with pytest.raises(ValueError, match='images have 1 .*in_channels=1'):
+        require_channels(tiny_model, grey)
 
 
 def test_only_losses_enter_the_objective(tiny_model, images):

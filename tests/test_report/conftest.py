@@ -17,7 +17,9 @@ HEALTH_KEYS = ('target_std', 'online_std', 'target_rank', 'online_rank',
                'logits_above_zero', 'places_covered', 'leak', 'momentum',
                'sigma', 'peak_host_memory', 'monitoring_share')
 CONFIG = """train_cfg = dict(max_iters=400)
-train_dataloader = dict(batch_size=8)
+train_dataloader = dict(batch_size=8, dataset=dict(data_root=['/my/a', '/b']))
+test_dataloader = dict(dataset=dict(data_root='/my/held_out'))
+val_dataloader = None
 note = '<b>markup</b>'
 """
 LOG = """2026/11/21 10:10:32 - mmengine - INFO -

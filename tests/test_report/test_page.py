@@ -62,6 +62,8 @@ def test_what_others_wrote_is_no_markup(report):
 def test_summary_of_the_run(report):
     text = ' '.join(re.sub('<[^>]+>', '', report.read_text()).split())
     assert 'Iteration 60 of 400' in text
+    assert ('Images: pretrained on /my/a, /b; pictures and tests '
+            '/my/held_out.') in text
     assert '1 line(s) of scalars.json could not be read' in text
     assert ('At iteration 60 the linear probe of the frozen features scores '
             '21.5 mIoU, 6.2 above the initial weights.') in text

@@ -214,6 +214,8 @@ def test_a_cpu_changes_nothing(tiny_config, monkeypatch):
         'configs/mask_jepa_r18_tiny.py', '--cfg-options',
         'train_dataloader.dataset.data_root=no/such/folder'
     ], 'There is no image folder or list at no/such/folder'),
+    (['configs/mask_jepa_r18_tiny.py', '--data', 'no such/folder'],
+     'There is no image folder or list at no such/folder'),
 ])
 def test_wrong_arguments_get_one_sentence(python, options, sentence, tmp_path):
     assert sentence in python(
@@ -243,25 +245,26 @@ def test_two_gloo_processes_hold_the_same_weights(command, python,
 
 
 def test_one_key_changes_the_crop(python, image_folder, tmp_path):
-    """Training, its pictures and the test follow."""
+    """Training, its pictures and the test follow; a path may be any."""
+    folder = tmp_path / 'it\'s, [my] "写真" (1) =2'
+    image_folder.rename(folder)
     output = python(
         'tools/train.py', TINY, '--work-dir',
-        tmp_path / 'work', '--data', image_folder, '--cfg-options',
+        folder / 'work', '--data', folder, '--cfg-options',
         'train_dataloader.dataset.crop_size=64', 'train_cfg.max_iters=2',
         'train_dataloader.batch_size=2',
         'default_hooks.checkpoint.interval=2', 'default_hooks.health=None',
         'default_hooks.monitoring_cost.interval=1')
     assert 'Health of the features' not in output
     assert 'Watching took' in output
-    weights = load(tmp_path / 'work/iter_2.pth')
+    weights = load(folder / 'work/iter_2.pth')
     assert weights['state_dict']['centering.mean'].shape[-2:] == (8, 8)
-    picture, *_ = sorted((tmp_path / 'work').rglob('vis_image/*.png'))
+    picture, *_ = sorted((folder / 'work').rglob('vis_image/*.png'))
     assert Image.open(picture).width > 64
     assert 'pretrain/prediction_error' in python(
         'tools/test.py', TINY,
-        tmp_path / 'work/iter_2.pth', '--work-dir', tmp_path / 'test',
-        '--cfg-options', 'train_dataloader.dataset.crop_size=64',
-        f'test_dataloader.dataset.data_root={image_folder}')
+        folder / 'work/iter_2.pth', '--work-dir', tmp_path / 'test', '--data',
+        folder, '--cfg-options', 'train_dataloader.dataset.crop_size=64')
 
 
 def test_run_without_the_target_hook_stops_at_start(python, tmp_path):

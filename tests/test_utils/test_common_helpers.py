@@ -10,11 +10,13 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.fileio import get_file_backend
+from warm_python import ROOT
 
-from projects.mask_jepa.utils import (ATOMIC_LOCAL, AtomicLocalBackend,
-                                      evenly_spread, exit_on, fixed_seed,
-                                      leave_process_group, load_config,
-                                      mix_seed, prepare_cpu_distributed)
+from projects.mask_jepa.utils import (ATOMIC_LOCAL, CFG_OPTIONS,
+                                      AtomicLocalBackend, evenly_spread,
+                                      exit_on, fixed_seed, leave_process_group,
+                                      load_config, make_parser, mix_seed,
+                                      prepare_cpu_distributed)
 
 # Files that are whole or old.
 
@@ -98,6 +100,44 @@ def test_place_itself_is_never_opened_for_writing(file, monkeypatch):
     monkeypatch.setattr(builtins, 'open', spy)
     AtomicLocalBackend().put(b'new', file)
     assert opened and all(path != str(file) for path, _ in opened)
+
+
+# Settings of the command line.
+
+
+@pytest.mark.parametrize('text, value', [
+    ('a=/my/images', '/my/images'), ('a=[x, (1, y)]', ['x', (1, 'y')]),
+    ('a="x"', 'x'), ('a=1,2', [1, 2]), ('a=x=y', 'x=y')])
+def test_settings_are_read_as_by_mmengine(text, value):
+    parser = make_parser('')
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    arguments = parser.parse_args(['--cfg-options', 'b=2', text])
+    assert arguments.cfg_options == dict(a=value, b=2)
+
+
+@pytest.mark.parametrize('texts, sentence', [
+    (['a=/my', 'images'], "'images' is not of the form key=value"),
+    (['a=/my images'], "a='/my images' would be read as '/myimages'"),
+    (["a=[x, 'my images']"], 'would be read as'),
+    (['a=/my/images (1,2'], 'Imbalanced brackets')])
+def test_settings_that_would_be_changed_are_refused(capsys, texts, sentence):
+    parser = make_parser('')
+    parser.add_argument('--cfg-options', **CFG_OPTIONS)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', *texts])
+    message = capsys.readouterr().err
+    assert sentence in message and '--data' in message
+
+
+def test_images_are_given_as_paths():
+    name = str(ROOT / 'configs' / 'mask_jepa_r18_tiny.py')
+    paths = ["it's, [mine]", '写真']
+    config = load_config(name, train=paths, test=None)
+    assert config.train_dataloader.dataset.data_root == paths
+    assert config.test_dataloader.dataset.data_root != paths
+    with pytest.raises(ValueError, match='--data is for train_dataloader'):
+        load_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+                    train=paths)
 
 
 # Configs of files and libraries.

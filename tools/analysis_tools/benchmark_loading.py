@@ -23,9 +23,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from mask_jepa.datasets import UnlabeledImageDataset
-from mask_jepa.utils import (CFG_OPTIONS, evenly_spread, exit_on, load_config,
-                             make_parser)
+from mask_jepa.datasets import SeededIndex, UnlabeledImageDataset, load_seeded
+from mask_jepa.utils import (CFG_OPTIONS, DATA, evenly_spread, exit_on,
+                             load_config, make_parser)
 
 STOCK = 'mmpretrain, whole decoding'
 
@@ -57,7 +57,7 @@ def images_per_second(dataset: UnlabeledImageDataset, seed: int) -> float:
     """Load each image of a data set once, with a seed of its own."""
     begin = time.process_time()
     for index in range(len(dataset)):
-        dataset[index, seed * len(dataset) + index]
+        load_seeded(dataset, [SeededIndex(index, seed * len(dataset) + index)])
     return len(dataset) / (time.process_time() - begin)
 
 
@@ -73,12 +73,13 @@ def main() -> None:
         metavar='PIXELS',
         help='load copies, baseline JPEG of quality 90, of which the longer '
         'side has so many pixels')
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     args = parser.parse_args()
     if min(args.num_images, args.rounds) < 1:
         parser.error('--num-images and --rounds must be at least 1.')
     with exit_on(FileNotFoundError, ValueError):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, train=args.data)
         init_default_scope(cfg.default_scope)
         configured = DATASETS.build(cfg.train_dataloader.dataset)
     cv2.setNumThreads(0)

@@ -14,7 +14,8 @@ from mmengine.runner import Runner, set_random_seed
 from PIL import Image
 
 from mask_jepa.engine import resolve_config
-from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
+from mask_jepa.utils import (CFG_OPTIONS, DATA, exit_on, load_config,
+                             make_parser)
 from mask_jepa.visualization import draw_inputs
 
 
@@ -25,12 +26,13 @@ def main() -> None:
     parser.add_argument(
         '--output-dir', default='inputs', help='where the sheets go')
     parser.add_argument('--num-batches', type=int, default=2)
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     args = parser.parse_args()
     if args.num_batches < 1:
         parser.error('--num-batches must be at least 1.')
     with exit_on(FileNotFoundError, ValueError):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, train=args.data)
     resolve_config(cfg)
     init_default_scope(cfg.default_scope)
     seed = set_random_seed(cfg.get('randomness', {}).get('seed'))

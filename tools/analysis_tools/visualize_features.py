@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mask_jepa.datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
                                 UnreadableImageError)
+from mask_jepa.engine import find_setting
 from mask_jepa.evaluation import encode_levels, load_model
 from mask_jepa.utils import evenly_spread, load_config, make_parser
 from mask_jepa.visualization import MAX_CLUSTERS, draw_features
@@ -30,7 +31,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        'images', nargs='+', help='folders, searched recursively, or files')
+        'images',
+        nargs='+',
+        help='folders, searched recursively, .txt lists, or files')
     parser.add_argument(
         '--model',
         nargs=3,
@@ -66,7 +69,7 @@ def find_images(sources: Sequence[str], count: int) -> List[str]:
     """List images of folders and files, evenly spread over all of them."""
     paths = []
     for source in sources:
-        if osp.isfile(source):
+        if osp.isfile(source) and not source.endswith('.txt'):
             paths.append(source)
             continue
         try:
@@ -80,14 +83,19 @@ def find_images(sources: Sequence[str], count: int) -> List[str]:
     return [paths[index] for index in evenly_spread(len(paths), count)]
 
 
-def load_image(path: str, short_side: int) -> np.ndarray:
+def load_image(path: str, short_side: int, **reading) -> np.ndarray:
     """Load and scale an image, its sides cut to multiples of the stride.
 
+    Args:
+        path (str): The file.
+        short_side (int): In pixels.
+        **reading: Of :class:`LoadUnlabeledImage`, which by default gives BGR.
+
     Returns:
-        np.ndarray: BGR, uint8, (H, W, 3).
+        np.ndarray: In [0, 255], (H, W, C), or (H, W) if there is one channel.
     """
     try:
-        results = LoadUnlabeledImage()(dict(img_path=path))
+        results = LoadUnlabeledImage(**reading)(dict(img_path=path))
     except UnreadableImageError as error:
         raise SystemExit(f'An image cannot be read: {error}.')
     results = ResizeEdge(short_side, edge='short')(results)
@@ -95,10 +103,28 @@ def load_image(path: str, short_side: int) -> np.ndarray:
     return CenterCrop((width, height))(results)['img']
 
 
+def reading_of(config: str) -> dict:
+    """Find how a config reads the images of a pretraining."""
+    train = load_config(config).get('train_dataloader', {}).get('dataset', {})
+    reading = {
+        key: find_setting(train, key)
+        for key in ('color_type', 'value_range')
+    }
+    return {key: value for key, value in reading.items() if value is not None}
+
+
+def show(image: np.ndarray) -> np.ndarray:
+    """Turn an image of any channels into RGB in [0, 1], (H, W, 3)."""
+    image = np.atleast_3d(image) / 255
+    return (image[..., 2::-1] if image.shape[2] > 2 else np.repeat(
+        image[..., :1], 3, -1))
+
+
 @torch.no_grad()
-def encode(config: str, checkpoint: str, branch: str,
-           images: Sequence[np.ndarray]) -> List[Tensor]:
-    """Compute the mask features of images, one image at a time.
+def encode(config: str, checkpoint: str, branch: str, paths: Sequence[str],
+           short_side: int) -> List[Tensor]:
+    """Compute the mask features of images, one image at a time, read as the
+    config reads those of its training.
 
     Returns:
         list[Tensor]: F_last, each (C, H/4, W/4).
@@ -107,8 +133,9 @@ def encode(config: str, checkpoint: str, branch: str,
     model = load_model(
         load_config(config), None if checkpoint == 'none' else checkpoint)
     features = []
-    for image in images:
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
+    for path in paths:
+        image = load_image(path, short_side, **reading_of(config))
+        pixels = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)
         batch = model.data_preprocessor(
             dict(inputs=[pixels], data_samples=[BaseDataElement()]))
         levels = encode_levels(model, batch['inputs'], branch)
@@ -120,21 +147,22 @@ def main() -> None:
     """Draw."""
     args = parse_args()
     paths = find_images(args.images, args.num_images)
-    images = [load_image(path, args.image_size) for path in paths]
     mask_features = {}
     for index, (name, config, checkpoint) in enumerate(args.model, 1):
-        print(f'[{index}/{len(args.model)}] {name}: {len(images)} images '
+        print(f'[{index}/{len(args.model)}] {name}: {len(paths)} images '
               f'through {config} with {checkpoint}')
         try:
             mask_features[name] = encode(config, checkpoint, args.branch,
-                                         images)
+                                         paths, args.image_size)
         except (FileNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f'Model {name}: {error}')
-    sheet = draw_features([image[..., ::-1] / 255 for image in images],
-                          [osp.basename(path) for path in paths],
-                          mask_features, args.num_clusters)
+    reading = reading_of(args.model[0][1])
+    sheet = draw_features(
+        [show(load_image(path, args.image_size, **reading))
+         for path in paths], [osp.basename(path) for path in paths],
+        mask_features, args.num_clusters)
     Image.fromarray(sheet).save(args.out)
-    print(f'Drew {len(images)} images to {args.out}.')
+    print(f'Drew {len(paths)} images to {args.out}.')
 
 
 if __name__ == '__main__':

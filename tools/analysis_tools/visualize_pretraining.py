@@ -10,7 +10,8 @@ from PIL import Image
 
 from mask_jepa.engine import resolve_config
 from mask_jepa.models.step_random import first_step
-from mask_jepa.utils import CFG_OPTIONS, exit_on, load_config, make_parser
+from mask_jepa.utils import (CFG_OPTIONS, DATA, exit_on, load_config,
+                             make_parser)
 from mask_jepa.visualization import draw_pretraining, fixed_batch
 from mask_jepa.weights import load_checkpoint
 
@@ -23,10 +24,11 @@ def main() -> None:
     parser.add_argument('--out', default='pretraining.png')
     parser.add_argument('--num-images', type=int, default=4)
     parser.add_argument('--num-clusters', type=int, default=8)
+    parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     args = parser.parse_args()
     with exit_on(FileNotFoundError, ValueError):
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, test=args.data)
         state_dict = load_checkpoint(args.checkpoint)['state_dict']
     resolve_config(cfg)
     init_default_scope(cfg.default_scope)

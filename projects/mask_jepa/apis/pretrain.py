@@ -6,8 +6,8 @@ from typing import List, Optional, Sequence, Union
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..engine import (check_config, choose_checkpoint, resolve_config,
-                      try_model, use_gpu)
+from ..engine import (check_config, choose_checkpoint, find_unused_settings,
+                      require_channels, resolve_config, try_model, use_gpu)
 from ..hooks import StopSignalHook, require_one_target_hook
 from ..utils import (RunError, SettingError, end_with_parent,
                      explaining_full_disk, find_checkpoints,
@@ -75,12 +75,16 @@ def pretrain(config: str = 'r50',
         resume = 'auto' if resume is True else resume or None
         resume, init = (each and os.fspath(each) for each in (resume, init))
         require_checkpoints(resume, init)
-        cfg = load_config(config, {**(cfg_options or {}), **overrides})
-        if data is not None:
-            use_images(cfg, data)
-        if not validate or data is not None:
+        options = {**(cfg_options or {}), **overrides}
+        paths = [data] if isinstance(data, (str, os.PathLike)) else data
+        paths = paths and list(map(os.fspath, paths))
+        cfg = load_config(config, options, train=paths)
+        if paths and cfg.get('test_dataloader'):
+            cfg.test_dataloader.dataset.data_root = paths
+        if paths or not validate:
             leave_out_validation(cfg)
         check_config(cfg)
+        complaints = find_unused_settings(cfg, cfg.filename, options)
         use_gpu(cfg, amp)
     name = osp.splitext(osp.basename(cfg.filename))[0]
     cfg.work_dir = os.fspath(
@@ -97,7 +101,7 @@ def pretrain(config: str = 'r50',
     with (locked(cfg.work_dir) if rank == '0' else nullcontext(),
           refusing_objects()):
         with reraised_as(RunError, ValueError):
-            complaints = choose_checkpoint(cfg, resume, init)
+            complaints += choose_checkpoint(cfg, resume, init)
         train(cfg, complaints)
     return next(iter(find_checkpoints(cfg.work_dir)), None)
 
@@ -112,14 +116,6 @@ def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
                 not osp.isfile(path)):
             raise FileNotFoundError(
                 f'There is no checkpoint at {path}: give another --{name}.')
-
-
-def use_images(cfg: Config, data: Paths) -> None:
-    """Let a config read these images, and no others."""
-    paths = [data] if isinstance(data, (str, os.PathLike)) else data
-    for loader in ('train_dataloader', 'test_dataloader'):
-        if cfg.get(loader):
-            cfg[loader].dataset.data_root = list(map(os.fspath, paths))
 
 
 def leave_out_validation(cfg: Config) -> None:
@@ -140,7 +136,8 @@ def train(cfg: Config, complaints: List[str]) -> None:
             runner = Runner.from_cfg(cfg)
             require_one_target_hook(runner)
             try_model(unwrap(runner.model))
-            runner.train_loop  # lists the images
+            images = runner.train_loop.dataloader.dataset  # lists them
+            require_channels(unwrap(runner.model), images)
         for complaint in complaints:
             runner.logger.warning(complaint)
         try:

@@ -1,12 +1,14 @@
 from .encoded_image import EncodedImage
+from .image_folder import IMAGE_LIST
 from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
                       PackUnlabeledInputs, ReadUnlabeledImage,
                       UnreadableImageError)
-from .seekable_sampler import SeekableInfiniteSampler
-from .unlabeled_image_dataset import IMAGE_LIST, UnlabeledImageDataset
+from .seekable_sampler import SeededIndex, SeekableInfiniteSampler, load_seeded
+from .unlabeled_image_dataset import UnlabeledImageDataset
 
 __all__ = [
     'DecodeRandomResizedCrop', 'EncodedImage', 'IMAGE_LIST',
     'LoadUnlabeledImage', 'PackUnlabeledInputs', 'ReadUnlabeledImage',
-    'SeekableInfiniteSampler', 'UnlabeledImageDataset', 'UnreadableImageError'
+    'SeededIndex', 'SeekableInfiniteSampler', 'UnlabeledImageDataset',
+    'UnreadableImageError', 'load_seeded'
 ]

@@ -4,10 +4,12 @@ from functools import cached_property
 from typing import Tuple
 
 import cv2
-import mmcv
 import numpy as np
 from mmcv.image.io import _pillow2array
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from .deep_image import (ValueRange, change_channels, is_dicom, is_tiff,
+                         read_dicom, read_tiff, require_size, scale)
 
 # What is opened, whatever a file is called: Pillow also knows formats that are
 # programs, such as EPS, for which it would start Ghostscript.
@@ -17,6 +19,11 @@ FORMATS = ('BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 MAX_PIXELS = 8192 * 8192
 ROWS = 512  # that are taken out of Pillow at a time
 MAX_ASPECT = 100  # of the long side to the short one
+# What mmcv calls a decoding without the orientation, which is known already.
+PILLOW_FLAGS = dict(
+    color='color_ignore_orientation',
+    grayscale='grayscale_ignore_orientation',
+    unchanged='unchanged')
 # By the factor by which an image is reduced; JPEG has no others.
 CV2_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -24,6 +31,10 @@ CV2_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8
 }
+# Where headers say what Pillow does not.
+SAMPLES_PER_PIXEL, BITS_PER_SAMPLE = 277, 258  # tags of TIFF
+PNG_BIT_DEPTH = 24
+JPEG2000_BEGIN, JPEG2000_BIT_DEPTH = b'\xff\x4f\xff\x51', 42  # less one
 JPEG_END = b'\xff\xd9'
 # Within a scan only restart markers, d0 to d7, may stand.
 JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
@@ -35,40 +46,63 @@ class EncodedImage:
     OpenCV is the fastest decoder of JPEG here, but returns a truncated one
     half grey. So it gets those in RGB or grey, upright, and whole. Pillow gets
     all others: it refuses truncated files, and gets CMYK, palettes,
-    transparency and EXIF orientation right; only 16-bit greyscale, which it
-    clips to white, goes to OpenCV again. Both decode JPEG by libjpeg-turbo, to
-    the same pixels.
+    transparency and EXIF orientation right. Both decode JPEG by libjpeg-turbo,
+    to the same pixels. What Pillow would cut to 8 bits or three channels goes
+    to OpenCV again, or to tifffile, and DICOM to pydicom.
 
     Args:
         content (bytes): The whole file.
         max_pixels (int): Most pixels that an image may have, above 0.
             Defaults to 67,108,864.
+        color_type (str): As in :class:`mmcv.transforms.LoadImageFromFile`:
+            'color', 'grayscale', or 'unchanged', the channels of the file.
+            Defaults to 'color'.
+        value_range (str | Sequence): What becomes 0 and 255 in an image that
+            is deep, as for :func:`scale`. Defaults to 'percentiles'.
 
     Raises:
         Exception: Here and from all methods, of many types, if the bytes are
             no whole image.
     """
 
-    def __init__(self, content: bytes, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self,
+                 content: bytes,
+                 max_pixels: int = MAX_PIXELS,
+                 color_type: str = 'color',
+                 value_range: ValueRange = 'percentiles') -> None:
         if not content:
             raise ValueError('the file is empty')
         self.content = content
-        self.image = self._open()
-        width, height = self.image.size
-        if width * height > max_pixels:
-            raise ValueError(
-                f'it has {width} x {height} pixels, more than max_pixels='
-                f'{max_pixels}: leave it out, or raise '
-                'train_dataloader.dataset.pipeline.0.max_pixels')
+        self.color_type = color_type
+        self.value_range = value_range
+        self.is_jpeg = False
+        read_values = None
+        if is_dicom(content):
+            read_values = read_dicom
+        else:
+            try:
+                self.image = self._open()
+            except UnidentifiedImageError:
+                if not is_tiff(content):
+                    raise
+                read_values = read_tiff
+            else:
+                require_size(*self.image.size, max_pixels)
+                if color_type == 'unchanged' and self._lacks_channels():
+                    read_values = read_tiff
+        if read_values is not None:
+            self.values = read_values(content, max_pixels)
+            self.is_deep = self.values.dtype != np.uint8
+            height, width = self.values.shape[:2]
+        else:
+            self.is_deep = _is_deep(self.image, content)
+            width, height = self.image.size
+            # Several pictures in one file, as some phones write, are MPO.
+            self.is_jpeg = self.image.format in ('JPEG', 'MPO')
+            self._header_end = self.image.fp.tell()  # of JPEG: the first scan
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise ValueError(f'{width} x {height} pixels are a stripe, not '
                              'an image to crop from: leave it out')
-        if self.image.mode == 'F' or (self.image.mode == 'I'
-                                      and self.image.format != 'PNG'):
-            raise ValueError('it has 32 bits a channel: convert it to 8 or 16')
-        # Several pictures in one file, as some phones write, are MPO.
-        self.is_jpeg = self.image.format in ('JPEG', 'MPO')
-        self._header_end = self.image.fp.tell()  # of JPEG: the first scan
 
     def _open(self) -> Image.Image:
         # Its own limit cannot be raised for a data set.
@@ -83,9 +117,30 @@ class EncodedImage:
         """As in EXIF; from 5 on the stored rows are columns when shown."""
         return self.image.getexif().get(ExifTags.Base.Orientation, 1)
 
+    def _lacks_channels(self) -> bool:
+        """Tell whether Pillow leaves out channels, as it does of some TIFF."""
+        samples = getattr(self.image, 'tag_v2', {}).get(SAMPLES_PER_PIXEL, 1)
+        return samples > len(self.image.getbands())
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """What is stored of an image that is deep, (H, W) or (H, W, C), with
+        colours as BGR."""
+        self.image.load()  # OpenCV would not notice a truncated file.
+        if len(self.image.getbands()) == 1:
+            return np.asarray(ImageOps.exif_transpose(self.image))
+        flag = (
+            cv2.IMREAD_UNCHANGED if self.color_type == 'unchanged' else
+            cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+        values = cv2.imdecode(np.frombuffer(self.content, np.uint8), flag)
+        if values is None:
+            raise ValueError('not all of it can be decoded')
+        return values
+
     @cached_property
     def whole(self) -> np.ndarray:
-        """All pixels, 8-bit BGR, (H, W, 3)."""
+        """All pixels, in [0, 255]: BGR, (H, W, 3), grey, (H, W), or as many
+        channels as there are; uint8, or float32 of an image that is deep."""
         return self._decode(reduction=1)
 
     @cached_property
@@ -111,8 +166,8 @@ class EncodedImage:
                 unless the part is smaller itself.
 
         Returns:
-            np.ndarray: 8-bit BGR, (height, width, 3), each divided by the
-            reduction.
+            np.ndarray: As ``whole``, (height, width, ...), each divided by
+            the reduction.
         """
         reduction = 1
         if self.is_jpeg:
@@ -126,26 +181,29 @@ class EncodedImage:
         return image[rows, columns]
 
     def _decode(self, reduction: int) -> np.ndarray:
-        """Decode to 8-bit BGR; JPEG at a fraction of its size, rounded up."""
+        """Decode to [0, 255]; JPEG at a fraction of its size, rounded up."""
+        if self.is_deep:
+            scaled = scale(self.values, self.value_range)
+            return change_channels(scaled, self.color_type)
+        if 'values' in vars(self):  # 8 bits, but not by Pillow
+            return change_channels(self.values, self.color_type)
         if self._is_plain_jpeg():
+            flag = CV2_FLAGS[reduction]
+            if self.color_type == 'grayscale' or (
+                    self.color_type == 'unchanged' and self.image.mode == 'L'):
+                flag &= ~cv2.IMREAD_COLOR
             image = cv2.imdecode(
                 np.frombuffer(self.content, np.uint8),
-                CV2_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+                flag | cv2.IMREAD_IGNORE_ORIENTATION)
             if image is not None:
                 return image
-        elif self.image.mode.startswith('I'):  # 16 bits
-            self.image.load()  # OpenCV would not notice a truncated file.
-            image = mmcv.imfrombytes(self.content, flag='color', backend='cv2')
-            if image is None:
-                raise ValueError('not all of it can be decoded')
-            return image
         # As the pixels of an image can be read in one size only.
         image = self._open()
         if reduction > 1:
             image.draft(None, [side // reduction for side in image.size])
         if 2 <= self.orientation <= 8:
             image = ImageOps.exif_transpose(image)
-        return _to_bgr(image)
+        return _to_array(image, self.color_type)
 
     def _is_plain_jpeg(self) -> bool:
         """Tell whether OpenCV can be trusted with it."""
@@ -160,14 +218,35 @@ class EncodedImage:
         return marker is not None and marker.end() == len(self.content)
 
 
-def _to_bgr(image: Image.Image) -> np.ndarray:
-    """Take the pixels out of Pillow, 8-bit BGR, (H, W, 3); in pieces, as all
-    at once they would need twice the memory."""
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    """Tell by the header whether a channel has more than 8 bits, of which
+    Pillow keeps the highest eight of an image in colour."""
+    if image.mode.startswith(('I', 'F')):
+        return True
+    if image.format == 'PNG':
+        return content[PNG_BIT_DEPTH] > 8
+    if image.format == 'TIFF':
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8, ))) > 8
+    begin = content.find(JPEG2000_BEGIN)
+    return (image.format == 'JPEG2000' and begin >= 0
+            and content[begin + JPEG2000_BIT_DEPTH] & 127 > 7)
+
+
+def _to_array(image: Image.Image, color_type: str) -> np.ndarray:
+    """Take the pixels out of Pillow, 8-bit, in the channels that are wanted;
+    in pieces, as all at once they would need twice the memory."""
     image.load()
     width, height = image.size
-    result = np.empty((height, width, 3), np.uint8)
+    plain = image.mode in ('L', 'LA', 'RGB', 'RGBA')
+    result = None
     for top in range(0, height, ROWS):
         bottom = min(top + ROWS, height)
-        result[top:bottom] = _pillow2array(
-            image.crop((0, top, width, bottom)), 'color_ignore_orientation')
+        part = image.crop((0, top, width, bottom))
+        if color_type == 'unchanged' and not plain:
+            part = part.convert('L' if image.mode == '1' else 'RGBA' if part.
+                                has_transparency_data else 'RGB')
+        array = _pillow2array(part, PILLOW_FLAGS[color_type])
+        if result is None:
+            result = np.empty((height, *array.shape[1:]), np.uint8)
+        result[top:bottom] = array
     return result

@@ -7,14 +7,15 @@ import cv2
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import UnidentifiedImageError
 
 from ..utils import printable
-from .encoded_image import MAX_PIXELS, EncodedImage
+from .deep_image import PERCENTILES, ValueRange
+from .encoded_image import MAX_PIXELS, PILLOW_FLAGS, EncodedImage
 
 
 class UnreadableImageError(Exception):
@@ -35,85 +36,117 @@ def unreadable(path: str) -> Iterator[None]:
         raise UnreadableImageError(printable(f'{path}: {reason}')) from error
 
 
-def read_image(path: str, backend_args: Optional[dict],
-               max_pixels: int) -> EncodedImage:
-    """Read an image file, if it is one that ends, and of the image the header.
-
-    Of local files only regular ones are opened: a FIFO would wait for somebody
-    to write. None may be longer than its pixels with four bytes each, which
-    formats without compression take.
-    """
-    max_bytes = 4 * max_pixels + 2**20
-    if backend_args is None and '://' not in path:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError('it is no regular file')
-        if status.st_size > max_bytes:
-            raise ValueError(
-                f'it is {status.st_size} bytes long, more than {max_bytes}: '
-                'leave it out, or raise '
-                'train_dataloader.dataset.pipeline.0.max_pixels')
-    content = fileio.get(path, backend_args=backend_args)
-    return EncodedImage(content, max_pixels)
-
-
 @TRANSFORMS.register_module()
-class ReadUnlabeledImage(LoadImageFromFile):
+class ReadUnlabeledImage(BaseTransform):
     """Read an image file for :class:`DecodeRandomResizedCrop`.
 
     Args:
         max_pixels (int): Most pixels that an image may have, above 0. To
             decode one takes a process up to 8 bytes a pixel. Defaults to
             67,108,864.
-        **kwargs: As for :class:`mmcv.transforms.LoadImageFromFile`, where
-            ``backend_args`` matters for remote storage.
+        color_type (str): 'color' gives BGR; 'grayscale' one channel;
+            'unchanged' those of the file. Defaults to 'color'.
+        value_range (str | Sequence): What becomes 0 and 255 in images of more
+            than 8 bits a channel: two numbers (or two of each channel),
+            'percentiles' (0.1 and 99.9) or 'data' (the lowest and the
+            highest). The last two are measured in the first images by
+            :class:`UnlabeledImageDataset`; in another data set, in each
+            image. Defaults to 'percentiles'.
+        backend_args (dict, optional): Of mmengine's file backend, for remote
+            storage. Defaults to None.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
     """
 
-    def __init__(self, max_pixels: int = MAX_PIXELS, **kwargs) -> None:
-        super().__init__(**kwargs)
+    def __init__(self,
+                 max_pixels: int = MAX_PIXELS,
+                 color_type: str = 'color',
+                 value_range: ValueRange = 'percentiles',
+                 backend_args: Optional[dict] = None) -> None:
+        if color_type not in PILLOW_FLAGS:
+            raise ValueError(f'color_type must be one of '
+                             f'{", ".join(PILLOW_FLAGS)}, but is '
+                             f'{color_type!r}.')
+        is_name = isinstance(value_range, str)
+        if (value_range not in PERCENTILES if is_name else len(value_range)
+                != 2 or not np.less(*np.asarray(value_range, float)).all()):
+            raise ValueError(
+                f'value_range must be one of {", ".join(PERCENTILES)}, or two '
+                f'numbers, the lower one first, but is {value_range!r}.')
         self.max_pixels = max_pixels
+        self.color_type = color_type
+        self.value_range = value_range
+        self.backend_args = backend_args
 
-    def transform(self, results: dict) -> dict:
-        """Read the file at ``img_path``, and of the image the header.
+    def read(self, path: str) -> EncodedImage:
+        """Read an image file, if it is one that ends, and of the image the
+        header.
 
-        Returns:
-            dict: With ``encoded_image``, an :class:`EncodedImage`.
+        Of local files only regular ones are opened: a FIFO would wait for
+        somebody to write. None may be longer than its pixels with four bytes
+        each, which formats without compression take.
 
         Raises:
             UnreadableImageError: If the file is missing, no image, or beyond
-                the limits.
+                the limits, or a library for it is not installed.
         """
-        path = results['img_path']
+        max_bytes = 4 * self.max_pixels + 2**20
         with unreadable(path):
-            results['encoded_image'] = read_image(path, self.backend_args,
-                                                  self.max_pixels)
+            if self.backend_args is None and '://' not in path:
+                status = os.stat(path)
+                if not stat.S_ISREG(status.st_mode):
+                    raise ValueError('it is no regular file')
+                if status.st_size > max_bytes:
+                    raise ValueError(
+                        f'it is {status.st_size} bytes long, more than '
+                        f'{max_bytes}: leave it out, or raise '
+                        'train_dataloader.dataset.pipeline.0.max_pixels')
+            content = fileio.get(path, backend_args=self.backend_args)
+            return EncodedImage(content, self.max_pixels, self.color_type,
+                                self.value_range)
+
+    def transform(self, results: dict) -> dict:
+        """Read the file at ``img_path``, as by :meth:`read`.
+
+        Returns:
+            dict: With ``encoded_image``, an :class:`EncodedImage`.
+        """
+        results['encoded_image'] = self.read(results['img_path'])
         return results
 
 
 @TRANSFORMS.register_module()
 class LoadUnlabeledImage(ReadUnlabeledImage):
-    """Load any photograph as 8-bit BGR, or say that it cannot be read.
+    """Load any image in [0, 255], or say that it cannot be read.
 
     As :class:`EncodedImage` decodes: truncated files are refused, EXIF
-    orientation is honoured, and 16-bit greyscale keeps its range.
+    orientation is honoured, and images of more than 8 bits keep their depth.
 
     Args:
+        to_float32 (bool): Turn images of 8 bits into float32 as well.
+            Defaults to False.
         **kwargs: As for :class:`ReadUnlabeledImage`.
     """
+
+    def __init__(self, to_float32: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.to_float32 = to_float32
 
     def transform(self, results: dict) -> dict:
         """Load the image at ``img_path``.
 
         Returns:
-            dict: With ``img`` (H, W, 3), uint8 or float32, ``img_shape`` and
-            ``ori_shape``.
+            dict: With ``img``, (H, W, C), or (H, W) if there is one channel,
+            uint8 or float32, ``img_shape`` and ``ori_shape``.
 
         Raises:
             UnreadableImageError: If the file cannot be decoded whole.
         """
         path = results['img_path']
+        encoded = self.read(path)
         with unreadable(path):
-            image = read_image(path, self.backend_args, self.max_pixels).whole
+            image = encoded.whole
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(
@@ -142,8 +175,9 @@ class DecodeRandomResizedCrop(RandomResizedCrop):
         """Crop, decode and resize an image.
 
         Returns:
-            dict: With ``img`` (H, W, 3), uint8, ``img_shape`` and
-            ``ori_shape``, that of the whole image.
+            dict: With ``img``, (H, W, C), or (H, W) if there is one channel,
+            uint8 or float32, ``img_shape`` and ``ori_shape``, that of the
+            whole image.
 
         Raises:
             UnreadableImageError: If the file cannot be decoded whole.
@@ -165,18 +199,20 @@ class DecodeRandomResizedCrop(RandomResizedCrop):
 
 @TRANSFORMS.register_module()
 class PackUnlabeledInputs(PackDetInputs):
-    """mmdet's PackDetInputs for 8-bit colour images, in less time.
+    """mmdet's PackDetInputs in less time.
 
     OpenCV mirrors an image and takes its channels apart several times faster
     than numpy copies the views that mmcv and mmdet make for that.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack ``img`` (H, W, 3) as mmdet does, to the same values."""
+        """Pack ``img``, (H, W, C) or (H, W), as mmdet does, to the same
+        values."""
         image = results['img']
         if image.strides[1] < 0:  # a view, mirrored by RandomFlip
             image = cv2.flip(image[:, ::-1], 1)
-        planes = np.empty((3, *image.shape[:2]), np.uint8)
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        planes = np.empty((channels, *image.shape[:2]), image.dtype)
         cv2.split(image, tuple(planes))
         # So mmdet finds the memory as it wants to leave it.
         results['img'] = planes.transpose(1, 2, 0)

@@ -1,8 +1,7 @@
 import logging
 import os
 import os.path as osp
-from collections import Counter
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
 from mmdet.registry import DATASETS
@@ -10,8 +9,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
-from ..utils import fixed_seed, printable
-from .loading import UnreadableImageError
+from ..utils import evenly_spread, printable
+from .deep_image import ValueRange
+from .first_images import look_at_first_images
+from .image_folder import LABELS, find_files, leave_out_labels, other_suffixes
+from .loading import ReadUnlabeledImage, UnreadableImageError
 
 # Where transforms take the size that they crop or resize to.
 SIZE_KEYS = dict(
@@ -19,9 +21,10 @@ SIZE_KEYS = dict(
     RandomResizedCrop='scale',
     ResizeEdge='scale',
     CenterCrop='crop_size')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-# Where a training keeps the listing of its images, in its work directory.
-IMAGE_LIST = 'image_list.txt'
+READING = ('ReadUnlabeledImage', 'LoadUnlabeledImage')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
+                  '.jp2', '.dcm')
+NUM_MEASURED = 16  # images, before a training
 LIST_HELP = ('put them back, or delete the list to go on with the images that '
              'are there now.')
 
@@ -43,8 +46,19 @@ class UnlabeledImageDataset(BaseDataset):
             :class:`ReadUnlabeledImage` or :class:`LoadUnlabeledImage`.
         crop_size (int, optional): Side in pixels that the transforms in
             ``SIZE_KEYS`` get where they have no size of their own.
+        color_type (str): Of :class:`ReadUnlabeledImage` and
+            :class:`LoadUnlabeledImage`, where they have none of their own.
+            Defaults to 'color'.
+        value_range (str | Sequence): The same. By name it is measured in some
+            of the images, evenly spread, and said in the log. Defaults to
+            'percentiles'.
         img_suffixes (str | Sequence[str]): Endings, in whichever case, by
             which images are known in a folder.
+        exclude (str | Sequence[str]): Patterns of
+            :func:`fnmatch.fnmatch` for what is no image in a folder: for '/'
+            and the path in the folder, in lower case. With any, PNG and its
+            like beside a JPEG of the same name are labels as well. What is
+            left out is said in the log. Defaults to ``LABELS``.
         max_bad_fraction (float): Share of unreadable files above which
             training stops, in [0, 1]. Defaults to 0.1.
         image_list (str, optional): File with the ``listing`` of an earlier
@@ -56,10 +70,13 @@ class UnlabeledImageDataset(BaseDataset):
     Attributes:
         listing (str): The paths of all images relative to their source, one a
             line, with an empty line between two sources.
+        value_range (str | Sequence): As it was measured, if it was.
+        num_channels (int, optional): Of the images that were measured.
 
     Raises:
         FileNotFoundError: If a source is missing, or an image of the list.
-        ValueError: If a source holds no image, or a transform has no size.
+        ValueError: If a source holds no image, a transform has no size, or
+            the first images are constant or of several numbers of channels.
     """
 
     METAINFO = dict(classes=())
@@ -68,7 +85,10 @@ class UnlabeledImageDataset(BaseDataset):
                  data_root: Union[str, Sequence[str]],
                  pipeline: Sequence[dict],
                  crop_size: Optional[int] = None,
+                 color_type: str = 'color',
+                 value_range: ValueRange = 'percentiles',
                  img_suffixes: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
+                 exclude: Union[str, Sequence[str]] = LABELS,
                  max_bad_fraction: float = 0.1,
                  image_list: Optional[str] = None,
                  **kwargs) -> None:
@@ -77,8 +97,15 @@ class UnlabeledImageDataset(BaseDataset):
         if isinstance(img_suffixes, str):
             img_suffixes = (img_suffixes, )
         self.img_suffixes = tuple(map(str.lower, img_suffixes))
+        self.exclude = [exclude] if isinstance(exclude, str) else exclude
         self.max_bad_fraction = max_bad_fraction
-        pipeline = [_with_size(each, crop_size) for each in pipeline]
+        self.value_range = value_range
+        self.num_channels = None
+        reading = dict(color_type=color_type, value_range=value_range)
+        pipeline = [
+            _with_size(_with_reading(each, reading), crop_size)
+            for each in pipeline
+        ]
         super().__init__(pipeline=pipeline, **kwargs)
 
     def full_init(self) -> None:
@@ -88,6 +115,15 @@ class UnlabeledImageDataset(BaseDataset):
         super().full_init()
         # Shared with the worker processes, so that each file is named once.
         self.bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        for each in self.pipeline.transforms:
+            if isinstance(each, ReadUnlabeledImage):
+                paths = [
+                    self.get_data_info(index)['img_path']
+                    for index in evenly_spread(len(self), NUM_MEASURED)
+                ]
+                self.value_range, self.num_channels = look_at_first_images(
+                    paths, each)
+                each.value_range = self.value_range
 
     def load_data_list(self) -> List[dict]:
         """List the images of all sources, sorted within each of them."""
@@ -106,7 +142,9 @@ class UnlabeledImageDataset(BaseDataset):
         if osp.isdir(source):
             begin = len(osp.join(source, ''))
             names = sorted(path[begin:]
-                           for path in _find_files(source, self.img_suffixes))
+                           for path in find_files(source, self.img_suffixes))
+            if self.exclude and not self.image_list:  # as the run began
+                names = leave_out_labels(source, names, self.exclude)
             broken = next((name for name in names if '\n' in name), None)
             if broken:
                 raise ValueError(
@@ -123,7 +161,7 @@ class UnlabeledImageDataset(BaseDataset):
             raise ValueError(
                 f'{source} holds no image (looked for '
                 f'{", ".join(self.img_suffixes)}, recursively'
-                f'{_other_suffixes(source)}): set '
+                f'{other_suffixes(source)}): set '
                 'train_dataloader.dataset.data_root to a folder of images.')
         return names
 
@@ -153,20 +191,6 @@ class UnlabeledImageDataset(BaseDataset):
                 f'{self.image_list}, since the run began without them.',
                 logger='current')
         return listed
-
-    def __getitem__(self, index: Union[int, Tuple[int, int]]) -> dict:
-        """Load and augment one image.
-
-        Args:
-            index (int | tuple[int, int]): Index of the image; with the seed
-                of its augmentation if it comes from a
-                :class:`SeekableInfiniteSampler`.
-        """
-        if isinstance(index, int):
-            return super().__getitem__(index)
-        index, seed = index
-        with fixed_seed(seed):
-            return super().__getitem__(index)
 
     def prepare_data(self, index: int) -> Union[dict, None]:
         """Run the pipeline; None if the file cannot be read.
@@ -214,49 +238,12 @@ def _read_list(path: str) -> List[str]:
     return [line.strip() for line in text.split('\n') if line.strip()]
 
 
-def _find_files(
-    folder: str,
-    suffixes: Tuple[str, ...],
-    above: Tuple[Tuple[int, int], ...] = ()
-) -> Iterator[str]:
-    """Find files by their endings, in whichever case, but hidden ones.
-
-    As mmengine's ``list_dir_or_file``, in a sixth of the time. What a link
-    leads to is searched as well, unless it is one of the folders ``above``; a
-    folder that may not be read is left out, with a warning.
-    """
-    try:
-        status = os.stat(folder)
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        print_log(
-            printable(f'Left out: {error}.'),
-            logger='current',
-            level=logging.WARNING)
-        return
-    here = status.st_dev, status.st_ino
-    if here in above:
-        return
-    for entry in entries:
-        if entry.is_symlink() and not osp.exists(entry.path):
-            continue  # It leads nowhere, or to itself.
-        if entry.is_dir():
-            yield from _find_files(entry.path, suffixes, (*above, here))
-        elif (entry.name.lower().endswith(suffixes)
-              and not entry.name.startswith('.') and entry.is_file()):
-            yield entry.path
-
-
-def _other_suffixes(source: str) -> str:
-    """Say what a folder without images holds instead."""
-    if not osp.isdir(source):
-        return ''
-    found = Counter(
-        osp.splitext(path)[1].lower() for path in _find_files(source, ('', )))
-    found.pop('', None)
-    listed = ', '.join(f'{count} {suffix}'
-                       for suffix, count in found.most_common(3))
-    return printable(f'; it has {listed}: see img_suffixes') if listed else ''
+def _with_reading(transform: dict, reading: dict) -> dict:
+    """Give a transform that reads images what it lacks of the settings."""
+    if (isinstance(transform, dict)
+            and transform['type'].split('.')[-1] in READING):
+        return {**reading, **transform}
+    return transform
 
 
 def _with_size(transform: dict, crop_size: Optional[int]) -> dict:

@@ -3,7 +3,7 @@ from typing import Any, Iterator, Tuple
 
 from mmengine.config import Config
 
-from .resolve_config import find_crop_size, is_unlabeled
+from .resolve_config import find_setting, is_unlabeled
 
 LOSSES = dict(
     loss_jepa={},
@@ -27,7 +27,9 @@ def find_wrong_pairs(cfg: Config) -> Iterator[str]:
     if str(model.get('type')).split('.')[-1] == 'MaskJEPA':
         yield from find_wrong_losses(model)
         yield from find_wrong_sizes(cfg, model)
-        yield from find_wrong_images(model.get('data_preprocessor') or {})
+        yield from find_wrong_images(
+            model.get('data_preprocessor') or {},
+            (model.get('backbone') or {}).get('in_channels', 3))
         yield from find_wrong_head(model.get('panoptic_head') or {})
 
 
@@ -75,8 +77,8 @@ def find_missing_files(cfg: Config) -> Iterator[str]:
             return
         for source in [sources] if isinstance(sources, str) else sources:
             if not osp.exists(source):
-                yield (f'There is no image folder or list at {source}: set '
-                       f'{key}.')
+                yield (f'There is no image folder or list at {source}: give '
+                       f'it by --data, or set {key}.')
     for place, path in find_initial_weights(cfg.get('model'), 'model'):
         if '://' not in path and not osp.isfile(path):
             yield (f'{place}={path!r} is no file: give the path of a '
@@ -111,7 +113,7 @@ def find_wrong_losses(model: dict) -> Iterator[str]:
 def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
     """Compare the crop with the grids that are laid over it."""
     loader = cfg.get('train_dataloader') or {}
-    crop = find_crop_size(loader.get('dataset') or {})
+    crop = find_setting(loader.get('dataset') or {}, 'crop_size')
     masking = model.get('masking') or {}
     stride = masking.get('stride', 32)
     block = masking.get('block_size', 2)
@@ -140,14 +142,27 @@ def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
                'leave it out.')
 
 
-def find_wrong_images(preprocessor: dict) -> Iterator[str]:
-    """Find values that no image can be normalised with."""
+def find_wrong_images(preprocessor: dict, channels: int) -> Iterator[str]:
+    """Find values that no image of so many channels can be normalised with."""
     place = 'model.data_preprocessor'
     for name in ('mean', 'std'):
         values = preprocessor.get(name)
-        if isinstance(values, (list, tuple)) and len(values) != 3:
-            yield (f'{place}.{name}={values} must hold three numbers, one for '
-                   'each colour.')
+        if isinstance(values,
+                      (list, tuple)) and (len(values) not in (1, channels)):
+            yield (
+                f'{place}.{name}={values} must hold {channels} numbers, one '
+                'for each channel, or one for all.')
+    if channels != 3 and preprocessor.get('bgr_to_rgb'):
+        # mmengine would leave out all but three.
+        yield (f'{place}.bgr_to_rgb=True is for three channels, but '
+               f'model.backbone.in_channels={channels}: write False.')
+    is_det = 'Det' in str(preprocessor.get('type'))
+    if len(preprocessor.get('mean') or []) > 3 and is_det:
+        yield (
+            f'{place}.mean of {channels} numbers needs another class: write '
+            "data_preprocessor=dict(_delete_=True, type='mmseg."
+            "SegDataPreProcessor', mean=..., std=...), or one number for "
+            'all channels.')
     std = preprocessor.get('std') or []
     if not all(isinstance(each, (int, float)) and each > 0 for each in std):
         yield (f'{place}.std={std} must be above 0, since images are divided '

@@ -1,5 +1,5 @@
 import os.path as osp
-from typing import Optional
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -9,6 +9,9 @@ from ..datasets import IMAGE_LIST
 # Those that mmengine's Runner has by itself, and drops where they are None.
 RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
                 'param_scheduler', 'checkpoint')
+
+# Settings that data sets for pictures and tests take from that for training.
+SHARED = ('crop_size', 'color_type', 'value_range', 'exclude')
 
 
 def resolve_config(cfg: Config) -> None:
@@ -73,16 +76,25 @@ def is_unlabeled(dataset: dict) -> bool:
 
 
 def cropped_as_training(dataset: dict, cfg: Config) -> dict:
-    """Crop an UnlabeledImageDataset as that for training, unless it has a
-    ``crop_size`` of its own; other datasets stay as they are."""
+    """Read and crop an UnlabeledImageDataset as that for training, but for
+    settings of its own; other datasets stay as they are."""
     if not is_unlabeled(dataset):
         return dataset
-    crop_size = find_crop_size(cfg.train_dataloader.dataset)
-    return {'crop_size': crop_size, **dataset}
+    train = cfg.train_dataloader.dataset
+    shared = {key: find_setting(train, key) for key in SHARED}
+    return {
+        **{
+            key: value
+            for key, value in shared.items() if value is not None
+        },
+        **dataset
+    }
 
 
-def find_crop_size(dataset: dict) -> Optional[int]:
-    """Find the crop of a dataset, or of one within (ConcatDataset, say)."""
+def find_setting(dataset: dict, key: str) -> Any:
+    """Find a setting of a dataset, or of one within (ConcatDataset, say)."""
+    if dataset.get(key) is not None:
+        return dataset[key]
     parts = [dataset.get('dataset'), *dataset.get('datasets', [])]
-    sizes = map(find_crop_size, filter(None, parts))
-    return dataset.get('crop_size') or next(filter(None, sizes), None)
+    found = (find_setting(part, key) for part in filter(None, parts))
+    return next((each for each in found if each is not None), None)

@@ -109,12 +109,16 @@ def load_model(config: Config,
     # Where a fine-tuning starts from is not asked for.
     model_config.init_cfg = None
     preprocessor = model_config.data_preprocessor
+    # mmdet's normalises up to three channels each in its own way.
+    kind = dict(type='mmdet.DetDataPreprocessor', pad_size_divisor=32)
+    if len(preprocessor.mean) > 3:
+        kind = dict(
+            type='mmseg.SegDataPreProcessor', test_cfg=dict(size_divisor=32))
     model_config.data_preprocessor = dict(
-        type='mmdet.DetDataPreprocessor',
         mean=preprocessor.mean,
         std=preprocessor.std,
         bgr_to_rgb=preprocessor.get('bgr_to_rgb', False),
-        pad_size_divisor=32)
+        **kind)
     model = MODELS.build(model_config)
     if checkpoint is None:
         with quiet_log():  # It would name every weight.

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
-from ..engine import cropped_as_training
+from ..engine import cropped_as_training, is_unlabeled
 from ..models.step_random import first_step
 from ..utils import note_monitoring_seconds, unwrap
 from ..visualization import MAX_CLUSTERS, draw_pretraining, fixed_batch
@@ -115,8 +115,13 @@ class PretrainVisualizationHook(Hook):
         if self.dataset is not None:
             configs = {'default_hooks.visualization.dataset': self.dataset}
         for key, config in configs.items():
-            dataset = config and find_images(
-                cropped_as_training(config, runner.cfg))
+            config = config and cropped_as_training(config, runner.cfg)
+            measured = getattr(runner.train_dataloader.dataset, 'value_range',
+                               None)
+            if measured and is_unlabeled(config) and isinstance(
+                    config.get('value_range', ''), str):
+                config = dict(config, value_range=measured)
+            dataset = find_images(config)
             if dataset:
                 runner.logger.info(f'The pictures show images of {key}.')
                 return fixed_batch(dataset, self.num_images)

@@ -130,6 +130,7 @@ class MaskJEPA(BaseModel):
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(
             data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.num_channels = backbone.get('in_channels', 3)  # of the images
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else nn.Identity()
         self.panoptic_head = MODELS.build(panoptic_head)
@@ -160,7 +161,8 @@ class MaskJEPA(BaseModel):
                                        auxiliary_self_attention)
         self.reconstruction_head = None
         if reconstruction:
-            self.reconstruction_head = ReconstructionHead(channels)
+            self.reconstruction_head = ReconstructionHead(
+                channels, self.num_channels)
         if self.masking.stride % prediction_stride:
             raise ValueError(
                 f'model.prediction_stride={prediction_stride} must divide '

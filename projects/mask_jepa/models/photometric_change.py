@@ -59,5 +59,5 @@ class PhotometricChange(BaseModule):
 
         spread, mean = torch.std_mean(image, (1, 2, 3), keepdim=True)
         changed = (image - mean) * draw(self.contrast, 1).exp() + mean
-        shift = draw(self.brightness, 1) + draw(self.color, 3)
+        shift = draw(self.brightness, 1) + draw(self.color, image.shape[1])
         return changed + (spread * shift if self.per_image else shift)

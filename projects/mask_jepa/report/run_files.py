@@ -5,6 +5,8 @@ from collections import defaultdict
 from glob import escape, glob
 from typing import Dict, List, NamedTuple, Optional
 
+from mmengine.config import Config
+
 from ..utils import parse_plain_config
 
 BADGES = {
@@ -17,6 +19,7 @@ BEGINNING = 200_000  # characters
 BLOCK = re.compile(r'^-{20,}\n(System environment:.*?)\n-{20,}$',
                    re.DOTALL | re.MULTILINE)
 PROCESSES = re.compile(r'GPU number: (\d+)')
+PURPOSES = dict(train='pretrained on', test='pictures and tests', val='probe')
 PICTURE_NAME = re.compile(r'(.+)_(\d+)\.png')
 
 
@@ -41,6 +44,7 @@ class RunConfig(NamedTuple):
     text: str = ''  # the whole file
     max_iters: Optional[int] = None  # when the training ends
     batch_size: Optional[int] = None  # images per iteration and process
+    images: Dict[str, str] = {}  # where they come from, by what they serve
 
 
 class Environment(NamedTuple):
@@ -98,7 +102,20 @@ def read_run_config(work_dir: str, sessions: List[str]) -> RunConfig:
         each if isinstance(each, dict) else {}
         for each in map(settings.get, ('train_cfg', 'train_dataloader')))
     return RunConfig(name, text, training.get('max_iters'),
-                     loader.get('batch_size'))
+                     loader.get('batch_size'), find_images(settings))
+
+
+def find_images(settings: Config) -> Dict[str, str]:
+    """Find where the images come from, by what they serve."""
+    found = {}
+    for split, purpose in PURPOSES.items():
+        node = settings.get(f'{split}_dataloader')
+        for key in ('dataset', 'data_root'):
+            node = node.get(key) if isinstance(node, dict) else None
+        sources = [node] if isinstance(node, str) else node or []
+        if sources:
+            found[purpose] = ', '.join(map(str, sources))
+    return found
 
 
 def read_environment(sessions: List[str]) -> Environment:

@@ -3,18 +3,64 @@ import argparse
 import re
 import sys
 from contextlib import contextmanager
-from typing import Iterator, Type
+from typing import Any, Iterator, Optional, Sequence, Type
 
 from mmengine.config import DictAction
 
 from .safe_loading import refuse_objects
 
 TRACEBACK = '--traceback'
+
+
+class WholeValues(DictAction):
+    """MMEngine's action, but that it refuses what it would change: it takes
+    spaces out of values, also of paths."""
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Sequence[str],
+                 option_string: Optional[str] = None) -> None:
+        """Read each of the settings, which end the process if changed."""
+        for text in values:
+            key, equals, value = text.partition('=')
+            if not equals:
+                parser.error(
+                    f'{text!r} is not of the form key=value: put what '
+                    'has spaces in quotes, and give images by '
+                    '--data.')
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except AssertionError as error:
+                parser.error(f'{key}: {error}. Give images by --data, which '
+                             'takes paths as they are.')
+            read = getattr(namespace, self.dest)[key]
+            if not all(each in value for each in _strings(read)):
+                parser.error(f'{key}={value!r} would be read as {read!r}: '
+                             'leave the spaces out, or write it into a '
+                             'config. Give images by --data, which takes '
+                             'paths as they are.')
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Find all strings in nested lists and tuples."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _strings(each)
+
+
 # Of the option --cfg-options.
 CFG_OPTIONS = dict(
     nargs='+',
-    action=DictAction,
+    action=WholeValues,
     help='override some settings, in the form key=value')
+# Of the option --data, of which load_config takes the value.
+DATA = dict(
+    nargs='+',
+    metavar='PATH',
+    help='images: folders, searched recursively, or .txt lists of paths')
 
 
 def make_parser(docstring: str) -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 import os
 import os.path as osp
 from importlib.util import find_spec
-from typing import Optional
+from typing import Optional, Sequence
 
 from mmengine.config import Config
 
@@ -25,12 +25,16 @@ def find_config(name: str) -> str:
     return next(filter(osp.isfile, candidates), name)
 
 
-def load_config(name: str, options: Optional[dict] = None) -> Config:
+def load_config(name: str,
+                options: Optional[dict] = None,
+                **data: Optional[Sequence[str]]) -> Config:
     """Load a config file, or one of an installed library.
 
     Args:
         name (str): Path, 'library::config', or as of :func:`find_config`.
         options (dict, optional): Settings to override, by dotted keys.
+        **data (Sequence[str], optional): Sources of images, by the split
+            ('train' or 'test') that they are for.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -65,6 +69,16 @@ def load_config(name: str, options: Optional[dict] = None) -> Config:
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError('--cfg-options does not fit the config '
                          f'({_first_line(error)}).') from error
+    for split, sources in data.items():
+        if sources:
+            dataset = (config.get(f'{split}_dataloader') or {}).get('dataset')
+            if not dataset or 'UnlabeledImageDataset' not in str(
+                    dataset.get('type')):
+                raise ValueError(
+                    f'--data is for {split}_dataloader.dataset.type='
+                    "'UnlabeledImageDataset': set the paths of another one in "
+                    'the config.')
+            dataset.data_root = list(sources)
     return config
 
 

@@ -30,13 +30,18 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
     """Undo the normalisation.
 
     Args:
-        image (Tensor): Normalised RGB, (3, H, W).
+        image (Tensor): Normalised: RGB, (3, H, W), or of other channels, of
+            which the first three are shown as BGR, or the first as grey.
         mean (Tensor): Of the data preprocessor, (3, 1, 1), like ``std``.
 
     Returns:
         np.ndarray: RGB in [0, 1], (H, W, 3).
     """
     picture = (image * std + mean) / 255
+    if len(picture) < 3:
+        picture = picture[:1].expand(3, -1, -1)
+    elif len(picture) > 3:
+        picture = picture[:3].flip(0)
     return picture.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
 
 

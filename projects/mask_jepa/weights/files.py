@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..utils import ATOMIC_LOCAL, load_without_objects, require_finite
 from ..version import __version__
-from .convert import PARTS, Export
+from .convert import HEAD_PREFIXES, LOWEST_SIGMA, PARTS, Export
 
 
 def load_checkpoint(path: str) -> dict:
@@ -138,6 +138,36 @@ def coverage_report(model: nn.Module,
     for key in own.keys() - weights.keys():
         counts[_module_of(key)][3] += 1
     return [ModuleCoverage(name, *counts[name]) for name in sorted(counts)]
+
+
+def explain_shortfall(model: nn.Module, weights: Dict[str, Tensor]) -> str:
+    """Say why weights do not arrive in a model, and what to do: the file is
+    none that was exported, or for another library, or of another network."""
+    if LOWEST_SIGMA in weights:
+        return ('The file is a checkpoint of the pretraining, not an exported '
+                'one: give what tools/export_pretrained.py makes of it, or '
+                'mask_jepa_mmdet.pth or mask_jepa_mmseg.pth beside it.')
+    own = model.state_dict()
+    of_file, of_model = (
+        next((library for library, prefix in HEAD_PREFIXES.items() if any(
+            key.startswith(prefix) for key in keys)), None)
+        for keys in (weights, own))
+    if of_file and of_model and of_file != of_model:
+        return (f'The file is for {of_file}, but the config is one for '
+                f'{of_model}: export the checkpoint of the pretraining by '
+                f'--to {of_model}.')
+    for key, value in weights.items():
+        if key not in own:
+            return ('The config describes another network than the one that '
+                    f'was pretrained: it has no {key}. Compare the modules '
+                    'above that fall short.')
+        if own[key].shape != value.shape:
+            return ('The config describes another network than the one that '
+                    f'was pretrained: {key} is {tuple(value.shape)} in the '
+                    f'file, but {tuple(own[key].shape)} in the model. Compare '
+                    'number of queries, channels and layers.')
+    return ('The weights were changed on their way into the model: does the '
+            'config initialise parts of it by an init_cfg of their own?')
 
 
 def _module_of(key: str) -> str:
