@@ -1,7 +1,7 @@
 import os
 import os.path as osp
 import shutil
-from typing import Optional
+from typing import Optional, Tuple
 
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -89,7 +89,9 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
         """Save, point to what was saved, then remove what is outdated."""
-        outdated = self._outdated_after(runner, step)
+        kept, outdated = self._kept_and_outdated(step)
+        # A kill before the removals leaves them to the run that goes on.
+        runner.message_hub.update_info('keep_ckpt_ids', outdated + kept)
         filename = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -147,13 +149,12 @@ class AtomicCheckpointHook(CheckpointHook):
         }
         return taken
 
-    def _outdated_after(self, runner: Runner, step: int) -> list:
-        """Note the new step; return the steps that are no longer kept."""
+    def _kept_and_outdated(self, step: int) -> Tuple[list, list]:
+        """Note the new step; tell which steps are kept, and which no more."""
         if self.max_keep_ckpts <= 0:
-            return []
+            return [], []
         steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
         kept = steps[-self.max_keep_ckpts:]
         self.keep_ckpt_ids.clear()
         self.keep_ckpt_ids.extend(kept)
-        runner.message_hub.update_info('keep_ckpt_ids', kept)
-        return steps[:-self.max_keep_ckpts]
+        return kept, steps[:-self.max_keep_ckpts]
