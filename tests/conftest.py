@@ -24,6 +24,7 @@ from torch.utils.data import dataloader
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+
 def data_folder():
     """Where the real data are, or would be."""
     return Path(

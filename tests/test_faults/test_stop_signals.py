@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from endurance import require_equal
+from bench import require_equal
 from rank_process import Tell
 
 ITERATIONS = 6

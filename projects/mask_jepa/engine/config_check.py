@@ -87,7 +87,9 @@ def check_config(cfg: Config, testing: bool = False) -> None:
         ValueError: With a sentence, in a line, for each fault.
     """
     known = {*inspect.signature(Runner).parameters, *TOP_KEYS}
-    faults = [*find_misspelt_keys(cfg, known), *find_missing_parts(cfg, testing)]
+    faults = [
+        *find_misspelt_keys(cfg, known), *find_missing_parts(cfg, testing)
+    ]
     if faults:
         raise ValueError('\n'.join(faults))
     scope = cfg.get('default_scope') or 'mmengine'
