@@ -260,6 +260,11 @@ def require_equal(one, other):
             assert torch.equal(value,
                                other['optimizer']['state'][index][key]), key
     assert one.get('param_schedulers') == other.get('param_schedulers')
+    scores = [
+        each['message_hub']['runtime_info'].get('best_score')
+        for each in (one, other) if 'message_hub' in each
+    ]
+    assert len(set(scores)) < 2, scores
 
 
 def logged_steps(folder):

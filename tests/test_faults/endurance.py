@@ -37,19 +37,10 @@ class Results:
     def __init__(self, folder, seed):
         self.path = folder / 'results.json'
         self.bench = Bench(folder)
+        self.content = dict(seed=seed, trials={})
         if self.path.exists():
             self.content = json.loads(self.path.read_text())
             assert self.content['seed'] == seed, f'{folder} has another seed'
-            return
-        commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
-                                cwd=ROOT,
-                                capture_output=True,
-                                text=True)
-        self.content = dict(
-            seed=seed,
-            date=str(date.today()),
-            commit=commit.stdout.strip(),
-            trials={})
 
     def keep(self, name, value):
         """Put something into the file."""
@@ -63,41 +54,51 @@ class Results:
         # Not with each process that is started.
         from trials import TRIALS
         trials, seed = self.content['trials'], self.content['seed']
-        done = trials.setdefault(kind, [])
-        begin, first = time.monotonic(), len(done)
-        for number in range(first, count):
+        done = trials.setdefault(kind, {})
+        missing = [each for each in range(count) if str(each) not in done]
+        commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
+                                cwd=ROOT,
+                                capture_output=True,
+                                text=True).stdout.strip()
+        begin = time.monotonic()
+        for place, number in enumerate(missing, 1):
             chance = random.Random(f'{seed} {number}')
-            trial = dict(lost=False)
             try:
-                trial['row'], trial['what'] = TRIALS[kind](self.bench, chance,
-                                                           number, seed)
+                row, what = TRIALS[kind](self.bench, chance, number, seed)
+                lost = False
             except AssertionError as error:
-                trial = dict(row=kind, what=str(error), lost=True)
+                row, what, lost = kind, str(error), True
                 if self.bench.run.exists():
                     self.bench.run.rename(self.bench.folder /
                                           f'lost_{kind}_{number}')
-            done.append(trial)
+            done[str(number)] = dict(
+                row=row,
+                what=what,
+                lost=lost,
+                commit=commit,
+                date=str(date.today()))
             self.keep('trials', trials)
-            left = (time.monotonic() - begin) / (number + 1 - first) * (
-                count - number - 1)
+            left = (time.monotonic() - begin) / place * (len(missing) - place)
             print(
-                f'{kind} {number + 1} of {count}, {left / 60:.0f} min left: '
-                f'{"LOST: " * trial["lost"]}{trial["what"]}',
+                f'{kind} {number}, {place} of {len(missing)}, '
+                f'{left / 60:.0f} min left: {"LOST: " * lost}{what}',
                 flush=True)
 
     def table(self):
         """Sums, by what was done."""
-        trials = sum(self.content['trials'].values(), [])
         lines = ['| what | tried | survived | lost |', '|---|---|---|---|']
-        for row in dict.fromkeys(each['row'] for each in trials):
-            lost = [each['lost'] for each in trials if each['row'] == row]
+        for row in dict.fromkeys(each['row'] for each in self.all()):
+            lost = [each['lost'] for each in self.all() if each['row'] == row]
             lines.append(f'| {row} | {len(lost)} | {len(lost) - sum(lost)} | '
                          f'{sum(lost)} |')
         return '\n'.join(lines)
 
-    def has_lost(self):
-        return any(
-            each['lost'] for each in sum(self.content['trials'].values(), []))
+    def all(self):
+        """All trials of all kinds."""
+        return [
+            each for kind in self.content['trials'].values()
+            for each in kind.values()
+        ]
 
 
 def main():
@@ -122,7 +123,7 @@ def main():
             print(json.dumps(results.content['long_run'], indent=1))
     (folder / 'table.md').write_text(f'{results.table()}\n')
     print(results.table())
-    sys.exit(results.has_lost())
+    sys.exit(any(each['lost'] for each in results.all()))
 
 
 if __name__ == '__main__':

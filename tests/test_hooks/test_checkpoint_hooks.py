@@ -92,9 +92,11 @@ def test_what_a_kill_leaves_goes_when_the_run_goes_on(
         patched.setattr(os, 'remove', kill)
         first.train()
     assert checkpoints(first) == ['iter_2.pth', 'iter_4.pth']
+    piece = Path(first.work_dir) / '.iter_5.pth.partial'
+    piece.touch()
     second = make_runner(options(resume=True))
     second.train()
-    assert checkpoints(second) == ['iter_6.pth']
+    assert checkpoints(second) == ['iter_6.pth'] and not piece.exists()
 
 
 def test_several_are_kept(make_runner):

@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..utils import (ATOMIC_LOCAL, RunError, find_spoilt_part, left_out_of_log,
-                     unwrap)
+                     remove_pieces, unwrap)
 
 
 @HOOKS.register_module()
@@ -39,10 +39,12 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Raise a ValueError if a checkpoint falls between two steps of the
         optimiser, since a resume would lose accumulated gradients, or if there
-        is no room for two."""
+        is no room for two; remove what a kill has left of one."""
         # mmengine warns of what itself still uses.
         with left_out_of_log('"FileClient" will', '"HardDiskBackend" is'):
             super().before_train(runner)
+        # Of a resumed run, so that a new best score is saved in it, too.
+        self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
         accumulated = runner.optim_wrapper._accumulative_counts
         intervals = {'default_hooks.checkpoint.interval': self.interval}
         if self.save_best and runner.val_loop is not None:
@@ -56,6 +58,8 @@ class AtomicCheckpointHook(CheckpointHook):
                     f'accumulative_counts={accumulated}: a checkpoint holds '
                     'no accumulated gradients, so a resume would lose them.')
         if self.backend_args == dict(backend=ATOMIC_LOCAL):
+            if is_main_process():
+                remove_pieces(self.out_dir)
             self._require_room(runner)
 
     def _require_room(self, runner: Runner) -> None:
