@@ -17,48 +17,12 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader, Runner
-from scenes_and_globals import draw_scene, forget_globals
+from scenes_and_globals import (IMAGE_SIZE, TINY_OPTIONS, draw_scene,
+                                forget_globals)
 from torch.utils.data import dataloader
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-
-IMAGE_SIZE = 64  # pixels: a grid of 2x2 cells
-CHANNELS = 32  # as many as the groups of the group norms
-ATTENTION = dict(embed_dims=CHANNELS)
-FFN = dict(embed_dims=CHANNELS, feedforward_channels=64)
-TINY_OPTIONS = {
-    'model.panoptic_head': dict(
-        feat_channels=CHANNELS,
-        out_channels=CHANNELS,
-        num_queries=10,
-        positional_encoding=dict(num_feats=CHANNELS // 2),
-        pixel_decoder=dict(
-            positional_encoding=dict(num_feats=CHANNELS // 2),
-            encoder=dict(
-                num_layers=1,
-                layer_cfg=dict(self_attn_cfg=ATTENTION, ffn_cfg=FFN))),
-        transformer_decoder=dict(
-            num_layers=3,
-            layer_cfg=dict(
-                self_attn_cfg=ATTENTION,
-                cross_attn_cfg=ATTENTION,
-                ffn_cfg=FFN))),
-    'train_dataloader.batch_size': 2,
-    'train_dataloader.num_workers': 0,
-    'train_dataloader.persistent_workers': False,
-    'train_dataloader.dataset.crop_size': IMAGE_SIZE,
-    'param_scheduler.0.end': 2,
-    'default_hooks.logger.interval': 1,
-    # Watching a training has tests of its own.
-    'val_dataloader': None,
-    'val_evaluator': None,
-    'val_cfg': None,
-    'default_hooks.checkpoint.save_best': None,
-    'default_hooks.visualization': dict(
-        _delete_=True, type='DetVisualizationHook'),
-    'visualizer.vis_backends': [dict(type='LocalVisBackend')],
-}
 
 
 def data_folder():

@@ -21,7 +21,7 @@ def run_script(script, *arguments, fails=False, **environment):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', **environment}
     with tempfile.NamedTemporaryFile() as output:
         process = SERVER.Process(
-            target=_become,
+            target=become,
             args=(str(script), [str(argument) for argument in arguments],
                   environment, output.name))
         with patch.dict(os.environ, environment):  # of the server, at first
@@ -32,7 +32,7 @@ def run_script(script, *arguments, fails=False, **environment):
     return text
 
 
-def _become(script, arguments, environment, output):
+def become(script, arguments, environment, output):
     """Be the process of a script."""
     descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):

@@ -8,7 +8,7 @@ sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mmengine.runner import Runner
 
-from mask_jepa.engine import resolve_config
+from mask_jepa.engine import check_config, resolve_config
 from mask_jepa.utils import (CFG_OPTIONS, DATA, RunError, end_with_parent,
                              exit_on, leave_process_group, load_config,
                              make_parser, prepare_cpu_distributed,
@@ -46,8 +46,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Test."""
     args = parse_args()
-    with exit_on(FileNotFoundError, ValueError):
+    with exit_on(FileNotFoundError, ValueError, status=2):
         cfg = load_config(args.config, args.cfg_options, test=args.data)
+        check_config(cfg, testing=True)
+    with exit_on(ValueError):
         require_whole(args.checkpoint)
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch':
@@ -65,7 +67,11 @@ def main() -> None:
         cfg.default_hooks.visualization = dict(
             type='PretrainVisualizationHook', test_out_dir=args.show_dir)
     resolve_config(cfg)
-    runner = Runner.from_cfg(cfg)
+    with exit_on(
+            AssertionError, KeyError, OSError, TypeError, ValueError,
+            status=2):
+        runner = Runner.from_cfg(cfg)
+        runner.test_loop  # lists the images
     with exit_on(RunError):
         runner.test()
     leave_process_group()

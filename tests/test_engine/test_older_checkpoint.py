@@ -2,7 +2,7 @@
 
 tests/data/v0.1.0_iter_4.pth is what ``tools/train.py`` of that release
 (commit fe30f74) wrote after 4 of 8 iterations of the tiny config with
-``TINY_OPTIONS`` of conftest.py and ``NETWORK`` below,
+``TINY_OPTIONS`` of scenes_and_globals.py and ``NETWORK`` below,
 ``train_cfg.max_iters=8`` and ``default_hooks.checkpoint.interval=4``, on the
 eight scenes of the fixture ``image_folder``. Its optimiser has 187 groups of
 one tensor each.

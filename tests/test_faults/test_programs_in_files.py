@@ -3,6 +3,10 @@ import io
 import os
 import pickle
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -14,6 +18,7 @@ from projects.mask_jepa.report import read_run
 from projects.mask_jepa.utils import load_without_objects, refuse_objects
 from projects.mask_jepa.weights import load_foreign_weights
 
+ABSENT = 'http://localhost:9/weights.pth'  # where nobody listens
 WEIGHTS = {'backbone.a': torch.arange(6.).view(2, 3)}
 STOCK = {
     'mmdet': 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
@@ -155,6 +160,11 @@ def test_verification_refuses_in_one_sentence(hostile, library):
         '--cfg-options', 'model.init_cfg.type=Pretrained',
         'model.init_cfg.checkpoint={path}'
     ], 'is no checkpoint of tensors'),
+    (['--init', ABSENT], 'could not be loaded (URLError: '),
+    ([
+        '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+        f'model.backbone.init_cfg.checkpoint={ABSENT}'
+    ], 'could not be loaded (URLError: '),
 ])
 def test_training_refuses_in_one_sentence(hostile, image_folder, tiny_config,
                                           tmp_path, options, sentence):
@@ -171,8 +181,59 @@ def test_training_refuses_in_one_sentence(hostile, image_folder, tiny_config,
         tmp_path / 'run',
         *(option.format(path=path) for option in options),
         fails=True)
-    assert output.splitlines()[-1].startswith(f'{path} {sentence}')
+    source = ABSENT if 'URLError' in sentence else path
+    assert output.splitlines()[-1].startswith(f'{source} {sentence}')
     assert 'Traceback' not in output and not mark.exists()
+
+
+def test_resuming_runs_no_config_of_a_checkpoint(make_runner, tmp_path):
+    """MMEngine would run the text that mmcv kept there."""
+    mark = tmp_path / 'it_ran'
+    options = {'default_hooks.checkpoint.interval': 2}
+    runner = make_runner({'train_cfg.max_iters': 2, **options})
+    runner.train()
+    path = Path(runner.work_dir) / 'iter_2.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['meta']['config'] = f'import os\nos.mkdir({str(mark)!r})'
+    torch.save(checkpoint, path)
+    refuse_objects()
+    resumed = make_runner({
+        'train_cfg.max_iters': 4,
+        'resume': True,
+        **options
+    })
+    resumed.train()
+    assert resumed.iter == 4 and not mark.exists()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A host of the files in a folder; its address."""
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(('localhost', 0), handler) as host:
+        Thread(target=host.serve_forever).start()
+        yield f'http://localhost:{host.server_port}'
+        host.shutdown()
+
+
+@pytest.mark.parametrize('address, reason', [
+    ('{server}/absent.pth', 'HTTPError: HTTP Error 404'),
+    ('{server}/hostile.pth', 'it holds more than tensors and plain types'),
+    (ABSENT, 'URLError: <urlopen error '),
+    ('torchvision://resnet500', "KeyError: 'resnet500'"),
+])
+def test_address_that_gives_nothing_is_one_sentence(hostile, server, tmp_path,
+                                                    monkeypatch, address,
+                                                    reason):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    _, mark = hostile()
+    address = address.format(server=server)
+    refuse_objects()
+    with pytest.raises(SystemExit) as caught:
+        CheckpointLoader.load_checkpoint(address)
+    sentence = str(caught.value)
+    assert sentence.startswith(f'{address} could not be loaded ({reason}')
+    assert '\n' not in sentence and not mark.exists()
 
 
 @pytest.mark.parametrize('place', ['.', '20261121_101032/vis_data'])

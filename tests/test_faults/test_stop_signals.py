@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench import require_equal
 from rank_process import Tell
 
 ITERATIONS = 6
@@ -24,17 +25,6 @@ def options(**extra):
 def last(work_dir):
     return torch.load(
         Path(work_dir) / f'iter_{ITERATIONS}.pth', weights_only=True)
-
-
-def require_equal(one, other):
-    assert one['state_dict'].keys() == other['state_dict'].keys()
-    for key, value in one['state_dict'].items():
-        assert torch.equal(value, other['state_dict'][key]), key
-    for index, moments in one['optimizer']['state'].items():
-        for key, value in moments.items():
-            assert torch.equal(value,
-                               other['optimizer']['state'][index][key]), key
-    assert one['param_schedulers'] == other['param_schedulers']
 
 
 @pytest.mark.parametrize('number, accumulated, saved', [(signal.SIGTERM, 1, 3),

@@ -186,6 +186,30 @@ def test_our_own_configs_use_what_they_set(path):
     assert find_unused_settings(Config(), str(path), None) == []
 
 
+@pytest.mark.parametrize('options, sentence', [
+    (['optim_wraper.optimizer.lr=1'
+      ], 'There is no key optim_wraper: write optim_wrapper.'),
+    (['test_dataloader.dataset.data_root=/no/such/folder'],
+     'There is no image folder or list at /no/such/folder: set '
+     'test_dataloader.dataset.data_root.'),
+    (['test_dataloader=None'], 'test_dataloader is missing: '),
+    (['model.panoptic_head.in_channels=[32,64]'], 'model.panoptic_head.in_ch'),
+])
+def test_test_tool_checks_its_config(tmp_path, options, sentence):
+    """Without the images for training."""
+    (tmp_path / 'weights.pth').touch()
+    output = run_script(
+        'tools/test.py',
+        'configs/mask_jepa_r18_tiny.py',
+        tmp_path / 'weights.pth',
+        '--cfg-options',
+        f'{DATA}.data_root=/no/such/folder',
+        f'test_dataloader.dataset.data_root={tmp_path}',
+        *options,
+        fails=True)
+    assert output.startswith(sentence) and output.count('\n') == 1
+
+
 def test_config_that_is_no_python_is_named(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text('model = dict(')

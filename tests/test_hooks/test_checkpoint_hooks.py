@@ -80,6 +80,25 @@ def test_resumed_run_removes_what_the_first_one_left(make_runner):
     assert checkpoints(second) == ['iter_6.pth']
 
 
+def test_what_a_kill_leaves_goes_when_the_run_goes_on(
+        make_runner, monkeypatch):
+    """The next checkpoint is there, and the old one not removed yet."""
+
+    def kill(path):
+        raise KeyboardInterrupt
+
+    first = make_runner(options())
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, 'remove', kill)
+        first.train()
+    assert checkpoints(first) == ['iter_2.pth', 'iter_4.pth']
+    piece = Path(first.work_dir) / '.iter_5.pth.partial'
+    piece.touch()
+    second = make_runner(options(resume=True))
+    second.train()
+    assert checkpoints(second) == ['iter_6.pth'] and not piece.exists()
+
+
 def test_several_are_kept(make_runner):
     runner = make_runner(
         options(**{'default_hooks.checkpoint.max_keep_ckpts': 2}))

@@ -1,4 +1,5 @@
 """2N iterations equal N + resume + N, bit for bit."""
+import copy
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ class Interrupted(Exception):
 
 class Interrupt(Hook):
 
+    def __init__(self, place=HALF):
+        self.place = place
+
     def after_train_iter(self, runner, **kwargs):
-        if runner.iter + 1 == HALF:
+        if runner.iter + 1 == self.place:
             raise Interrupted
 
 
@@ -157,6 +161,38 @@ def test_resume_reads_no_earlier_image(make_runner, monkeypatch):
     monkeypatch.setattr(UnlabeledImageDataset, '__getitem__', spy)
     run(make_runner, dict(options, resume=True), 'work')
     assert len(read) == 2 * HALF
+
+
+def test_validation_after_the_checkpoint_is_made_up_for(
+        make_runner, tiny_config, image_folder):
+    """Also the last one, after which nothing is trained."""
+    loader = tiny_config().test_dataloader
+    loader.num_workers = 0
+    loader.dataset.update(
+        data_root=str(image_folder), crop_size=64, indices=2)
+    options = {
+        'train_cfg.max_iters': 2 * HALF,
+        'train_cfg.val_interval': HALF,
+        'val_dataloader': dict(_delete_=True, **loader),
+        'val_cfg': dict(_delete_=True, type='ValLoop'),
+        'val_evaluator': dict(_delete_=True, type='PretrainMetric'),
+        'default_hooks.checkpoint.interval': HALF
+    }
+
+    def scores(work_dir, hooks=(), resume=False):
+        runner, _ = run(make_runner,
+                        copy.deepcopy(dict(options, resume=resume)), work_dir,
+                        hooks)
+        name = 'val/pretrain/prediction_error'
+        history = runner.message_hub.log_scalars.get(name)
+        return history.data[0].tolist() if history else []
+
+    expected = scores('straight')
+    assert len(expected) == 2
+    for place in (HALF, 2 * HALF):
+        assert len(scores('work', [(Interrupt(place), 'LOWEST')],
+                          resume=True)) == place // HALF - 1
+    assert scores('work', resume=True) == expected
 
 
 def test_other_sampler_is_refused(make_runner):

@@ -1,6 +1,8 @@
 """Damaged checkpoints are told from whole ones, byte by byte."""
+import os
 import random
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,7 +77,23 @@ def test_newest_whole_one_is_found(checkpoint):
     assert 'iter_110.pth is no checkpoint of tensors, but empty' in newest
     assert 'iter_100.pth is a damaged checkpoint' in next_one
 
-    for each in folder.glob('iter_*.pth'):
+    # What has the name of a checkpoint alone.
+    (folder / 'iter_200.pth').mkdir()
+    (folder / 'iter_210.pth').symlink_to('gone.pth')
+    os.mkfifo(folder / 'iter_220.pth')
+    (folder / 'iter_230.pth').write_text('moved to the archive')
+    torch.save([1], folder / 'iter_240.pth')
+    found, complaints = find_newest_whole(str(folder))
+    assert found == path
+    assert [sentence.partition('iter_')[2] for sentence in complaints[:5]] == [
+        '240.pth is no checkpoint of tensors: give another one.',
+        '230.pth is no checkpoint of tensors: give another one.',
+        '220.pth is no file: give another one.',
+        '210.pth is no file: give another one.',
+        '200.pth is no file: give another one.'
+    ]
+
+    for each in filter(Path.is_file, folder.glob('iter_*.pth')):
         each.write_bytes(b'')
     with pytest.raises(ValueError, match='No checkpoint in .* is whole'):
         find_newest_whole(str(folder))

@@ -64,12 +64,13 @@ TOP_KEYS = {
     'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'
 }
 REQUIRED = ('model', 'optim_wrapper', 'train_cfg', 'train_dataloader')
+NEEDED_TO_TEST = ('model', 'train_dataloader', 'test_cfg', 'test_dataloader')
 PARTS = (*REQUIRED, 'val_cfg', 'val_dataloader', 'test_cfg', 'test_dataloader',
          'default_hooks', 'randomness', 'env_cfg', 'auto_scale_lr')
 CLOSE_ON_TOP = 0.88  # in difflib's measure: a letter or two
 
 
-def check_config(cfg: Config) -> None:
+def check_config(cfg: Config, testing: bool = False) -> None:
     """Look for what cannot be meant in a config, before anything is built.
 
     Keys and kinds of values come from the signatures of the classes that a
@@ -77,11 +78,18 @@ def check_config(cfg: Config) -> None:
     from :func:`find_wrong_pairs`. Keys of a class that takes any, and what a
     config's author keeps on top for himself, are let through.
 
+    Args:
+        cfg (Config): The config of a training.
+        testing (bool): Whether it is for a test, which needs neither images
+            nor weights to train with. Defaults to False.
+
     Raises:
         ValueError: With a sentence, in a line, for each fault.
     """
     known = {*inspect.signature(Runner).parameters, *TOP_KEYS}
-    faults = [*find_misspelt_keys(cfg, known), *find_missing_parts(cfg)]
+    faults = [
+        *find_misspelt_keys(cfg, known), *find_missing_parts(cfg, testing)
+    ]
     if faults:
         raise ValueError('\n'.join(faults))
     scope = cfg.get('default_scope') or 'mmengine'
@@ -93,7 +101,7 @@ def check_config(cfg: Config) -> None:
         # What does not hold by itself need not fit the rest. Of a part of
         # another kind, which no signature forbids, building will tell.
         with suppress(AttributeError, TypeError):
-            faults = list(find_wrong_pairs(cfg))
+            faults = list(find_wrong_pairs(cfg, testing))
     if faults:
         raise ValueError('\n'.join(dict.fromkeys(faults)))
 
@@ -106,11 +114,13 @@ def find_misspelt_keys(cfg: Config, known: Set[str]) -> Iterator[str]:
             yield f'There is no key {key}: write {close}.'
 
 
-def find_missing_parts(cfg: Config) -> Iterator[str]:
-    """Find parts without which nothing is trained, or of another kind."""
+def find_missing_parts(cfg: Config, testing: bool) -> Iterator[str]:
+    """Find parts without which nothing is trained, or tested, or of another
+    kind."""
+    required = NEEDED_TO_TEST if testing else REQUIRED
     for key in PARTS:
         value = cfg.get(key)
-        if value is None and key in REQUIRED:
+        if value is None and key in required:
             yield (f'{key} is missing: inherit it from a config such as '
                    'configs/mask_jepa_r50_coco.py.')
         elif not isinstance(value, (dict, type(None))):

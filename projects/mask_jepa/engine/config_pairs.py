@@ -14,7 +14,7 @@ LOSSES = dict(
     pseudo_instances=None)
 
 
-def find_wrong_pairs(cfg: Config) -> Iterator[str]:
+def find_wrong_pairs(cfg: Config, testing: bool = False) -> Iterator[str]:
     """Find settings of a config that are right, but not together.
 
     Yields:
@@ -22,7 +22,7 @@ def find_wrong_pairs(cfg: Config) -> Iterator[str]:
     """
     yield from find_wrong_schedules(cfg)
     yield from find_wrong_checkpoints(cfg)
-    yield from find_missing_files(cfg)
+    yield from find_missing_files(cfg, testing)
     model = cfg.get('model') or {}
     if str(model.get('type')).split('.')[-1] == 'MaskJEPA':
         yield from find_wrong_losses(model)
@@ -65,11 +65,12 @@ def find_wrong_checkpoints(cfg: Config) -> Iterator[str]:
                'val_evaluator, or save_best=None.')
 
 
-def find_missing_files(cfg: Config) -> Iterator[str]:
+def find_missing_files(cfg: Config, testing: bool) -> Iterator[str]:
     """Find paths at which there is nothing, of images and initial weights."""
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    loader = 'test_dataloader' if testing else 'train_dataloader'
+    dataset = (cfg.get(loader) or {}).get('dataset') or {}
     if is_unlabeled(dataset):
-        key = 'train_dataloader.dataset.data_root'
+        key = f'{loader}.dataset.data_root'
         sources = dataset.get('data_root')
         if not sources:
             yield (f'{key} is missing: set it to a folder of images, or to a '
@@ -79,6 +80,8 @@ def find_missing_files(cfg: Config) -> Iterator[str]:
             if not osp.exists(source):
                 yield (f'There is no image folder or list at {source}: give '
                        f'it by --data, or set {key}.')
+    if testing:
+        return
     for place, path in find_initial_weights(cfg.get('model'), 'model'):
         if '://' not in path and not osp.isfile(path):
             yield (f'{place}={path!r} is no file: give the path of a '

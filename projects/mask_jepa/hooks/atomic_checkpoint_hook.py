@@ -1,7 +1,7 @@
 import os
 import os.path as osp
 import shutil
-from typing import Optional
+from typing import Optional, Tuple
 
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..utils import (ATOMIC_LOCAL, RunError, find_spoilt_part, left_out_of_log,
-                     unwrap)
+                     remove_pieces, unwrap)
 from ..version import __version__
 
 
@@ -40,10 +40,12 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Raise a ValueError if a checkpoint falls between two steps of the
         optimiser, since a resume would lose accumulated gradients, or if there
-        is no room for two."""
+        is no room for two; remove what a kill has left of one."""
         # mmengine warns of what itself still uses.
         with left_out_of_log('"FileClient" will', '"HardDiskBackend" is'):
             super().before_train(runner)
+        # Of a resumed run, so that a new best score is saved in it, too.
+        self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
         accumulated = runner.optim_wrapper._accumulative_counts
         intervals = {'default_hooks.checkpoint.interval': self.interval}
         if self.save_best and runner.val_loop is not None:
@@ -57,6 +59,8 @@ class AtomicCheckpointHook(CheckpointHook):
                     f'accumulative_counts={accumulated}: a checkpoint holds '
                     'no accumulated gradients, so a resume would lose them.')
         if self.backend_args == dict(backend=ATOMIC_LOCAL):
+            if is_main_process():
+                remove_pieces(self.out_dir)
             self._require_room(runner)
 
     def _require_room(self, runner: Runner) -> None:
@@ -92,7 +96,9 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
         """Save, point to what was saved, then remove what is outdated."""
-        outdated = self._outdated_after(runner, step)
+        kept, outdated = self._kept_and_outdated(step)
+        # A kill before the removals leaves them to the run that goes on.
+        runner.message_hub.update_info('keep_ckpt_ids', outdated + kept)
         filename = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -150,13 +156,12 @@ class AtomicCheckpointHook(CheckpointHook):
         }
         return taken
 
-    def _outdated_after(self, runner: Runner, step: int) -> list:
-        """Note the new step; return the steps that are no longer kept."""
+    def _kept_and_outdated(self, step: int) -> Tuple[list, list]:
+        """Note the new step; tell which steps are kept, and which no more."""
         if self.max_keep_ckpts <= 0:
-            return []
+            return [], []
         steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
         kept = steps[-self.max_keep_ckpts:]
         self.keep_ckpt_ids.clear()
         self.keep_ckpt_ids.extend(kept)
-        runner.message_hub.update_info('keep_ckpt_ids', kept)
-        return steps[:-self.max_keep_ckpts]
+        return kept, steps[:-self.max_keep_ckpts]

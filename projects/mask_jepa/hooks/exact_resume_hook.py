@@ -30,7 +30,8 @@ class ExactResumeHook(Hook):
     The names of the images are written to ``image_list.txt`` in the work
     directory, from which :func:`resolve_config` lets a resumed run take them,
     and their digest to the checkpoints. If it is another one after a resume,
-    a warning says so. With another batch size or number of processes the data
+    a warning says so. A validation that came after the checkpoint is made up
+    for. With another batch size or number of processes the data
     go on after those that were seen.
     """
 
@@ -105,6 +106,18 @@ class ExactResumeHook(Hook):
         if self.seen_before is None:  # or of release 0.1.0
             return iterations * batch
         return self.seen_before + (iterations - self.first_iter) * batch
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Validate what was resumed, if a validation comes after its
+        iteration: a checkpoint is written before, and knows nothing of it."""
+        loop = runner.train_loop
+        if not runner.iter or runner.val_loop is None:
+            return
+        loop._decide_current_val_interval()
+        if runner.iter >= loop.val_begin and (
+                runner.iter % loop.val_interval == 0
+                or runner.iter == runner.max_iters):
+            runner.val_loop.run()
 
     def before_train_iter(self, runner: Runner, **kwargs) -> None:
         """Seed dropout and its like for this iteration."""

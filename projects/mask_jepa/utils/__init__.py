@@ -1,4 +1,4 @@
-from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend
+from .atomic_files import ATOMIC_LOCAL, AtomicLocalBackend, remove_pieces
 from .checkpoint_files import (find_checkpoints, find_newest_whole,
                                find_non_finite, find_spoilt_part,
                                require_finite, require_whole)
@@ -28,6 +28,6 @@ __all__ = [
     'make_parser', 'mix_seed', 'monitoring_seconds', 'naming_absent_ranks',
     'note_monitoring_seconds', 'parse_plain_config', 'prepare_cpu_distributed',
     'prepare_work_dir', 'printable', 'quiet_log', 'refuse_objects',
-    'refusing_objects', 'reraised_as', 'require_finite', 'require_plain',
-    'require_share', 'require_whole', 'stock_tool', 'unwrap'
+    'refusing_objects', 'remove_pieces', 'reraised_as', 'require_finite',
+    'require_plain', 'require_share', 'require_whole', 'stock_tool', 'unwrap'
 ]

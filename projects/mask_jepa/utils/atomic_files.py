@@ -1,9 +1,12 @@
 import os
 from contextlib import suppress
+from glob import escape, glob
 from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
+
+PARTIAL = '.{}.partial'
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -17,7 +20,7 @@ class AtomicLocalBackend(LocalBackend):
         """Write bytes to a file."""
         folder, name = os.path.split(os.path.abspath(filepath))
         os.makedirs(folder, exist_ok=True)
-        partial = os.path.join(folder, f'.{name}.partial')
+        partial = os.path.join(folder, PARTIAL.format(name))
         try:
             with open(partial, 'wb') as file:
                 file.write(obj)
@@ -42,6 +45,14 @@ class AtomicLocalBackend(LocalBackend):
                  encoding: str = 'utf-8') -> None:
         """Write text to a file."""
         self.put(obj.encode(encoding), filepath)
+
+
+def remove_pieces(folder: str) -> None:
+    """Remove what writes that were killed have left in a folder, to which
+    nobody else writes."""
+    for path in glob(os.path.join(escape(folder), PARTIAL.format('*'))):
+        if os.path.isfile(path):
+            os.remove(path)
 
 
 ATOMIC_LOCAL = 'mask_jepa_atomic_local'

@@ -23,10 +23,17 @@ def require_whole(path: str) -> None:
     hold none, and pass.
 
     Raises:
-        ValueError: If the file is empty, cut, or not as it was written.
+        ValueError: If the file is empty, cut, or not as it was written, or
+            cannot be read.
     """
-    with open(path, 'rb') as file:
-        head = file.read(4)
+    if not osp.isfile(path):  # also of a FIFO, which would be waited for
+        raise ValueError(f'{path} is no file: give another one.')
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(4)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror}): give '
+                         'another one.') from error
     if not head:
         raise ValueError(f'{path} is no checkpoint of tensors, but empty: '
                          'give another one.')
@@ -128,8 +135,15 @@ def find_newest_whole(folder: str) -> Tuple[Optional[str], List[str]]:
 
 
 def _load_tensors(path: str) -> dict:
-    """Load a checkpoint; nothing where the Runner would refuse it."""
+    """Load a checkpoint; nothing of one with objects, which the Runner will
+    refuse. A ValueError if it is none."""
     try:
-        return torch.load(path, 'cpu', weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError):  # objects; an old format
+        checkpoint = torch.load(path, 'cpu', weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
         return {}
+    except RuntimeError:  # an old format, or something else
+        checkpoint = None
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path} is no checkpoint of tensors: give another '
+                         'one.')
+    return checkpoint

@@ -1,7 +1,10 @@
 import os
 import os.path as osp
+import socket
 from contextlib import contextmanager
-from typing import Any, Iterator, List
+from functools import wraps
+from pickle import UnpicklingError
+from typing import Any, Callable, Iterator, List
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -10,6 +13,7 @@ from .checkpoint_files import require_whole
 
 FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 FORBIDDEN = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+SECONDS = 60  # in which a host must answer
 
 
 class Nothing:
@@ -90,6 +94,52 @@ def require_plain(path: str) -> None:
             '--init.')
 
 
+def or_exit(load: Callable) -> Callable:
+    """Let a loader of MMEngine end the process where a file cannot be had.
+
+    What it loads loses the text of a config that old checkpoints of OpenMMLab
+    hold, since MMEngine runs it when it resumes.
+    """
+
+    @wraps(load)  # MMEngine logs the end of its name.
+    def load_or_exit(filename: str, map_location: Any = None) -> Any:
+        patience = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(SECONDS)
+        try:
+            checkpoint = load(filename, map_location)
+        except Exception as error:  # The network, a host, a file: it is any.
+            line, *_ = str(error).strip().split('\n')
+            reason = f'{type(error).__name__}: {line}'
+            if isinstance(error, UnpicklingError):
+                reason = 'it holds more than tensors and plain types'
+            raise SystemExit(
+                f'{filename} could not be loaded ({reason}): mend that, or '
+                'give the path of another file.') from error
+        finally:
+            socket.setdefaulttimeout(patience)
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+        if isinstance(meta, dict):
+            meta.pop('config', None)
+        return checkpoint
+
+    return load_or_exit
+
+
+@or_exit
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Load a file on disk for MMEngine."""
+    try:
+        return load_without_objects(filename, map_location)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+LOADERS = {
+    prefix: or_exit(load)
+    for prefix, load in CheckpointLoader._schemes.items()
+}
+
+
 def refuse_objects() -> None:
     """Let this process load tensors and plain types only, from now on.
 
@@ -99,14 +149,15 @@ def refuse_objects() -> None:
     """
     os.environ.pop(FORBIDDEN, None)
     os.environ[FORCED] = '1'
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    for prefix, load in {**LOADERS, '': load_from_local}.items():
+        CheckpointLoader.register_scheme(prefix, load, force=True)
 
 
 @contextmanager
 def refusing_objects() -> Iterator[None]:
     """:func:`refuse_objects` for a block."""
     variables = {name: os.environ.get(name) for name in (FORCED, FORBIDDEN)}
-    load = CheckpointLoader._schemes['']
+    loaders = dict(CheckpointLoader._schemes)
     refuse_objects()
     try:
         yield
@@ -115,15 +166,5 @@ def refusing_objects() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-        CheckpointLoader.register_scheme('', load, force=True)
-
-
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load for MMEngine, and end the process where it cannot be.
-
-    MMEngine logs the end of its name.
-    """
-    try:
-        return load_without_objects(filename, map_location)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+        for prefix, load in loaders.items():
+            CheckpointLoader.register_scheme(prefix, load, force=True)
