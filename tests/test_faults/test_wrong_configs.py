@@ -190,8 +190,8 @@ def test_our_own_configs_use_what_they_set(path):
     (['optim_wraper.optimizer.lr=1'
       ], 'There is no key optim_wraper: write optim_wrapper.'),
     (['test_dataloader.dataset.data_root=/no/such/folder'],
-     'There is no image folder or list at /no/such/folder: set '
-     'test_dataloader.dataset.data_root.'),
+     'There is no image folder or list at /no/such/folder: give it by '
+     '--data, or set test_dataloader.dataset.data_root.'),
     (['test_dataloader=None'], 'test_dataloader is missing: '),
     (['model.panoptic_head.in_channels=[32,64]'], 'model.panoptic_head.in_ch'),
 ])
