@@ -61,7 +61,7 @@ def test_needs_nothing_of_this_project(path):
     imports = config.get('custom_imports', dict(imports=[]))['imports']
     imports = [imports] if isinstance(imports, str) else imports
     assert set(imports) <= {'mmdet.models', 'mmpretrain.models'}
-    assert 'projects' not in path.read_text() + config.pretty_text
+    assert "'mask_jepa." not in path.read_text() + config.pretty_text
     assert 'MaskJEPA' not in config.pretty_text
     library = path.parent.name
     assert config.default_scope == library

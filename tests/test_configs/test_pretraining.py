@@ -66,7 +66,7 @@ def test_only_network_images_and_length_differ_from_r50_coco(path):
 @pytest.mark.parametrize('path', PRETRAINING, ids=name)
 def test_pretraining_config_builds_the_method(path):
     config = load(path)
-    assert config.custom_imports.imports[0] == 'projects.mask_jepa'
+    assert config.custom_imports.imports[0] == 'mask_jepa'
     assert config.model.type == 'MaskJEPA'
     assert config.default_hooks.visualization.type == (
         'PretrainVisualizationHook')

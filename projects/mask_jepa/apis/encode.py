@@ -1,3 +1,4 @@
+import logging
 import os
 import os.path as osp
 from importlib import import_module
@@ -122,7 +123,10 @@ def encode_all(model: nn.Module, paths: List[str],
         try:
             image = LoadUnlabeledImage()(dict(img_path=path))['img']
         except UnreadableImageError as error:
-            print_log(f'Skipped an unreadable image: {error}', level=30)
+            print_log(
+                f'Skipped an unreadable image: {error}',
+                logger='current',
+                level=logging.WARNING)
             continue
         yield encode_image(model, path, image, image_size)
 

@@ -205,8 +205,6 @@ def digest(content: object) -> str:
     # the keys are.
     text = re.sub(
         re.escape(data[:-1]) + '(?=/|"(?!:))', '"MASK_JEPA_DATA', text)
-    # As release 0.1.0 called the package, for runs of then to count.
-    text = re.sub(r'"(mask_jepa(\.\w+)*)"(?!:)', r'"projects.\1"', text)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
