@@ -17,13 +17,13 @@ from projects.mask_jepa.engine import (check_config, choose_checkpoint,
                                        find_unused_settings, require_channels,
                                        resolve_config, try_model)
 from projects.mask_jepa.hooks import require_one_target_hook
-from projects.mask_jepa.utils import (CFG_OPTIONS, DATA, RunError,
-                                      end_with_parent, exit_on,
-                                      explaining_full_disk,
+from projects.mask_jepa.utils import (CFG_OPTIONS, RunError, end_with_parent,
+                                      exit_on, explaining_full_disk,
                                       leave_process_group, load_config, locked,
                                       make_parser, naming_absent_ranks,
                                       prepare_cpu_distributed,
                                       prepare_work_dir, unwrap)
+from projects.mask_jepa.utils.command_line import DATA
 
 # Which of its processes this is, before they know each other.
 RANK_VARIABLES = dict(
