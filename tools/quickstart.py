@@ -47,6 +47,7 @@ NUCLEI_OPTIONS = dict(
     mmdet=' '.join(f'{split}_dataloader.dataset.metainfo.classes=[nucleus]'
                    for split in SPLITS),
     mmseg=' '.join([
+        'default_hooks.visualization.interval=1',  # There are six images.
         'model.decode_head.num_classes=2',
         'model.decode_head.loss_cls.class_weight=[1.0,1.0,0.1]',
         *(f'{split}_dataloader.dataset.metainfo.{setting}' for split in SPLITS
@@ -190,7 +191,7 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
             Stage(
                 f'test-{library}', 0.6, f'{test} {config} {work_dir}/last.pth '
                 f'--work-dir {OUT}/test-{library} --show-dir {pictures} '
-                f'--cfg-options {init} {option}', True),
+                f'--cfg-options {option} {init}', True),
         ]
     images = data.get('held_out') or f'{OUT}/labelled/camvid/img_dir/val'
     finetuned = configs['mmseg']

@@ -227,9 +227,10 @@ def _is_deep(image: Image.Image, content: bytes) -> bool:
         return content[PNG_BIT_DEPTH] > 8
     if image.format == 'TIFF':
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (8, ))) > 8
-    begin = content.find(JPEG2000_BEGIN)
-    return (image.format == 'JPEG2000' and begin >= 0
-            and content[begin + JPEG2000_BIT_DEPTH] & 127 > 7)
+    if image.format == 'JPEG2000':
+        begin = content.index(JPEG2000_BEGIN)
+        return content[begin + JPEG2000_BIT_DEPTH] & 127 > 7
+    return False
 
 
 def _to_array(image: Image.Image, color_type: str) -> np.ndarray:
