@@ -9,7 +9,7 @@ from time import sleep
 from bench import finish, logged_steps, start
 
 INTERVAL = 10  # of lines in the log
-WARM_UP = 500  # steps of each session that count for nothing
+WARM_UP = 0.02  # of the steps, which count for nothing, of each session
 
 
 def run_for_long(bench, steps):
@@ -46,7 +46,7 @@ def run_for_long(bench, steps):
             bench.output.read_text()[-2000:])
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     return dict(
-        sessions=list(summarise(rows)),
+        sessions=list(summarise(rows, WARM_UP * steps)),
         log_bytes_per_step=sum(
             path.stat().st_size for path in work_dir.rglob('*')
             if path.suffix in ('.log', '.json')) / steps,
@@ -70,8 +70,8 @@ def measure(process, work_dir):
     return sample
 
 
-def summarise(samples):
-    """Compare begin and end of each session."""
+def summarise(samples, warm_up):
+    """Compare begin and end of each session, after some steps."""
     for process in dict.fromkeys(each['process'] for each in samples):
         rows = [
             each for each in samples
@@ -79,7 +79,7 @@ def summarise(samples):
         ]
         begin = min(each['step'] for each in rows)
         # Its first lines are those of the session before.
-        rows = [each for each in rows if each['step'] >= begin + WARM_UP]
+        rows = [each for each in rows if each['step'] >= begin + warm_up]
         part = max(len(rows) // 5, 1)
         ends = rows[:part], rows[-part:]
         yield dict(
