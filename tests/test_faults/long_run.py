@@ -47,9 +47,9 @@ def run_for_long(bench, steps):
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     return dict(
         sessions=list(summarise(rows, WARM_UP * steps)),
-        log_bytes_per_step=sum(
-            path.stat().st_size for path in work_dir.rglob('*')
-            if path.suffix in ('.log', '.json')) / steps,
+        log_bytes_per_step=sum(path.stat().st_size
+                               for path in work_dir.rglob('*')
+                               if path.suffix in ('.log', '.json')) / steps,
         **look_for_seams(work_dir, steps))
 
 
@@ -84,7 +84,8 @@ def summarise(samples, warm_up):
         ends = rows[:part], rows[-part:]
         yield dict(
             steps=[begin, rows[-1]['step']],
-            files=sorted({each['files'] for each in rows}),
+            files=sorted({each['files']
+                          for each in rows}),
             **{
                 key: [median(each[key] for each in piece) for piece in ends]
                 for key in ('megabytes', 'checkpoint')
@@ -107,9 +108,9 @@ def look_for_seams(work_dir, steps):
     window = steps // 20 // INTERVAL * INTERVAL
 
     def jump(place):
-        before, after = ([curve[step] for step in range(begin, begin + window,
-                                                        INTERVAL)]
-                         for begin in (place - window, place))
+        before, after = ([
+            curve[step] for step in range(begin, begin + window, INTERVAL)
+        ] for begin in (place - window, place))
         return fmean(after) - fmean(before)
 
     jumps = {
@@ -117,11 +118,13 @@ def look_for_seams(work_dir, steps):
         for place in range(window + INTERVAL, steps - window, INTERVAL)
     }
     far = [
-        jumps[place] for place in jumps
-        if all(abs(place - seam) >= window for seam in seams)
+        jumps[place] for place in jumps if all(
+            abs(place - seam) >= window for seam in seams)
     ]
     return dict(
-        loss=[fmean(list(curve.values())[:20]),
-              fmean(list(curve.values())[-20:])],
+        loss=[
+            fmean(list(curve.values())[:20]),
+            fmean(list(curve.values())[-20:])
+        ],
         change_at_resumes=[jumps[seam] for seam in seams[1:]],
         change_elsewhere=[min(far), max(far)])
