@@ -9,7 +9,7 @@ from time import sleep
 from bench import finish, logged_steps, start
 
 INTERVAL = 10  # of lines in the log
-WARM_UP = 500  # steps of each session that count for nothing
+WARM_UP = 0.02  # of the steps, which count for nothing, of each session
 
 
 def run_for_long(bench, steps):
@@ -46,10 +46,10 @@ def run_for_long(bench, steps):
             bench.output.read_text()[-2000:])
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     return dict(
-        sessions=list(summarise(rows)),
-        log_bytes_per_step=sum(
-            path.stat().st_size for path in work_dir.rglob('*')
-            if path.suffix in ('.log', '.json')) / steps,
+        sessions=list(summarise(rows, WARM_UP * steps)),
+        log_bytes_per_step=sum(path.stat().st_size
+                               for path in work_dir.rglob('*')
+                               if path.suffix in ('.log', '.json')) / steps,
         **look_for_seams(work_dir, steps))
 
 
@@ -70,8 +70,8 @@ def measure(process, work_dir):
     return sample
 
 
-def summarise(samples):
-    """Compare begin and end of each session."""
+def summarise(samples, warm_up):
+    """Compare begin and end of each session, after some steps."""
     for process in dict.fromkeys(each['process'] for each in samples):
         rows = [
             each for each in samples
@@ -79,12 +79,13 @@ def summarise(samples):
         ]
         begin = min(each['step'] for each in rows)
         # Its first lines are those of the session before.
-        rows = [each for each in rows if each['step'] >= begin + WARM_UP]
+        rows = [each for each in rows if each['step'] >= begin + warm_up]
         part = max(len(rows) // 5, 1)
         ends = rows[:part], rows[-part:]
         yield dict(
             steps=[begin, rows[-1]['step']],
-            files=sorted({each['files'] for each in rows}),
+            files=sorted({each['files']
+                          for each in rows}),
             **{
                 key: [median(each[key] for each in piece) for piece in ends]
                 for key in ('megabytes', 'checkpoint')
@@ -107,9 +108,9 @@ def look_for_seams(work_dir, steps):
     window = steps // 20 // INTERVAL * INTERVAL
 
     def jump(place):
-        before, after = ([curve[step] for step in range(begin, begin + window,
-                                                        INTERVAL)]
-                         for begin in (place - window, place))
+        before, after = ([
+            curve[step] for step in range(begin, begin + window, INTERVAL)
+        ] for begin in (place - window, place))
         return fmean(after) - fmean(before)
 
     jumps = {
@@ -117,11 +118,13 @@ def look_for_seams(work_dir, steps):
         for place in range(window + INTERVAL, steps - window, INTERVAL)
     }
     far = [
-        jumps[place] for place in jumps
-        if all(abs(place - seam) >= window for seam in seams)
+        jumps[place] for place in jumps if all(
+            abs(place - seam) >= window for seam in seams)
     ]
     return dict(
-        loss=[fmean(list(curve.values())[:20]),
-              fmean(list(curve.values())[-20:])],
+        loss=[
+            fmean(list(curve.values())[:20]),
+            fmean(list(curve.values())[-20:])
+        ],
         change_at_resumes=[jumps[seam] for seam in seams[1:]],
         change_elsewhere=[min(far), max(far)])

@@ -162,8 +162,8 @@ def test_verification_refuses_in_one_sentence(hostile, library):
     ], 'is no checkpoint of tensors'),
     (['--init', ABSENT], 'could not be loaded (URLError: '),
     ([
-        '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
-        f'model.backbone.init_cfg.checkpoint={ABSENT}'
+        '--cfg-options', 'model.init_cfg.type=Pretrained',
+        f'model.init_cfg.checkpoint={ABSENT}'
     ], 'could not be loaded (URLError: '),
 ])
 def test_training_refuses_in_one_sentence(hostile, image_folder, tiny_config,

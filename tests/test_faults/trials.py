@@ -95,7 +95,7 @@ def damage(bench, chance, number, seed):
     path = bench.run / f'iter_{ITERATIONS}.pth'
     spoil(path, how, chance)
     bench.resume('plain', how)
-    said = f'WARNING - {path} is ' in bench.output.read_text()
+    said = f'WARNING - {path} ' in bench.output.read_text()
     return 'damaged checkpoint', f'{how}: {"told" if said else "no effect"}'
 
 
