@@ -99,7 +99,8 @@ def look_for_seams(work_dir, steps):
         lines = map(json.loads, path.read_text().splitlines())
         session = {
             line['step']: line['loss']
-            for line in lines if 'loss' in line
+            for line in lines
+            if 'loss' in line and line['step'] % INTERVAL == 0
         }
         assert not curve.keys() & session.keys(), 'a step is logged twice'
         seams.append(min(session))
