@@ -8,7 +8,8 @@ tasks = dict(
         metric='mIoU',
         options=_base_.finetune_options))
 pretrainings = {
-    name: dict(
+    name:
+    dict(
         config='configs/mask_jepa_efficientnet-lite0_tiny_camvid.py',
         options=options)
     for name, options in _base_.recipes.items()

@@ -18,7 +18,8 @@ tasks = dict(
         scale=100,
         options=_base_.finetune_options))
 pretrainings = {
-    name: dict(
+    name:
+    dict(
         config='configs/mask_jepa_efficientnet-lite0_tiny_nuclei.py',
         options=options)
     for name, options in _base_.recipes.items()
