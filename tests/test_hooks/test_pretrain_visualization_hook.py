@@ -191,7 +191,8 @@ def runner_like(config):
     return SimpleNamespace(
         cfg=config,
         iter=1,
-        logger=SimpleNamespace(info=lambda message: None))
+        logger=SimpleNamespace(info=lambda message: None),
+        train_dataloader=SimpleNamespace(dataset=None))
 
 
 @pytest.mark.parametrize('wrong', ['empty', 'missing', 'none', 'own'])

@@ -29,7 +29,7 @@ def test_keys_of_a_step_are_all_finite(tiny_model, images):
 @pytest.mark.parametrize('channels, preprocessor', [
     (1, dict(type='DetDataPreprocessor', mean=[127.5], std=[60.0])),
     (4, dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 4,
-             std=[60.0] * 4))
+             std=[60.0] * 4, size_divisor=1))
 ])
 def test_network_follows_the_channels(make_model, channels, preprocessor):
     """Losses and pictures of images that are not in three colours."""
