@@ -46,14 +46,13 @@ def test_pictures_are_of_the_images_that_are_given(quickstart, image_folder):
     assert len(train) == len(held_out) == 4 and not train & held_out
     assert train | held_out == set(map(str, image_folder.rglob('*.jpg')))
     stages = commands(quickstart, data)
-    for stage, name in dict(
-            pretrain='train', **dict.fromkeys(
-                ['test-pretrained', 'draw-pretrained'], 'held_out')).items():
+    for stage in ('test-pretrained', 'draw-pretrained'):
         place = stages[stage].index('--data')
-        assert stages[stage][place + 1] == data[name]
+        assert stages[stage][place + 1] == data['held_out']
     # The pictures of the training as well.
-    assert options(stages['pretrain'])[1][
-        'test_dataloader.dataset.data_root'] == data['held_out']
+    settings = options(stages['pretrain'])[1]
+    for split, name in dict(train='train', test='held_out').items():
+        assert settings[f'{split}_dataloader.dataset.data_root'] == data[name]
     assert stages['draw-features'][1] == data['held_out']
 
 
