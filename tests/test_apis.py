@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 import mask_jepa
+from mask_jepa.apis.pretrain import names_test_images
 from mask_jepa.utils import RunError, SettingError, load_config
 
 
@@ -141,3 +142,15 @@ def test_exports_as_the_command(checkpoint, tmp_path):
         mask_jepa.encode(path, tmp_path / 'images')
     with pytest.raises(FileNotFoundError, match='no image folder .*/no$'):
         mask_jepa.encode(checkpoint, tmp_path / 'no')
+
+
+@pytest.mark.parametrize('options, given', [
+    ({}, False),
+    ({'test_dataloader.dataset.data_root': 'held out'}, True),
+    ({'test_dataloader': dict(dataset=dict(data_root='held out'))}, True),
+    ({'test_dataloader.batch_size': 2}, False),
+    ({'test_dataloader': None, 'train_dataloader.dataset.pipeline.1.a': 2},
+     False),
+])
+def test_images_for_tests_that_are_named_stay(options, given):
+    assert names_test_images(options) is given

@@ -42,7 +42,8 @@ def pretrain(config: str = 'r50',
         data (str | Sequence[str], optional): Folder of images, searched
             recursively, list of paths (.txt), or several of either. They
             take the place of all images of the config, those for pictures
-            and tests too, and nothing is validated. Defaults to None: the
+            and tests too, unless other settings name these, and nothing is
+            validated. Defaults to None: the
             images of the config.
         out (str, optional): Folder for checkpoints, logs and exported files.
             Defaults to ``work_dirs/<name of the config>``.
@@ -79,7 +80,8 @@ def pretrain(config: str = 'r50',
         paths = [data] if isinstance(data, (str, os.PathLike)) else data
         paths = paths and list(map(os.fspath, paths))
         cfg = load_config(config, options, train=paths)
-        if paths and cfg.get('test_dataloader'):
+        if paths and cfg.get('test_dataloader') and not names_test_images(
+                options):
             cfg.test_dataloader.dataset.data_root = paths
         if paths or not validate:
             leave_out_validation(cfg)
@@ -116,6 +118,14 @@ def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
                 not osp.isfile(path)):
             raise FileNotFoundError(
                 f'There is no checkpoint at {path}: give another --{name}.')
+
+
+def names_test_images(options: dict) -> bool:
+    """Whether options give the images for tests and pictures themselves."""
+    chosen = Config()
+    chosen.merge_from_dict(options)
+    loader = chosen.get('test_dataloader') or {}
+    return 'data_root' in (loader.get('dataset') or {})
 
 
 def leave_out_validation(cfg: Config) -> None:
