@@ -80,9 +80,9 @@ def pretrain(config: str = 'r50',
         paths = [data] if isinstance(data, (str, os.PathLike)) else data
         paths = paths and list(map(os.fspath, paths))
         cfg = load_config(config, options, train=paths)
-        if paths and cfg.get('test_dataloader') and not names_test_images(
-                options):
-            cfg.test_dataloader.dataset.data_root = paths
+        test = cfg.get('test_dataloader')
+        if paths and test and not names_test_images(options):
+            test.dataset.data_root = paths
         if paths or not validate:
             leave_out_validation(cfg)
         check_config(cfg)
