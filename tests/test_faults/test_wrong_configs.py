@@ -178,6 +178,9 @@ train_dataloader = dict(dataset=dict(crop_size=sides))
         'train_dataloader.batch_size.',
         'max_iters is not used by anything: write train_cfg.max_iters.',
         'lr is not used by anything: write optim_wrapper.optimizer.lr.']
+    # The whole config of a run has much on top that was read before.
+    load_config(str(path)).dump(path)
+    assert find_unused_settings(load_config(str(path)), str(path), None) == []
 
 
 @pytest.mark.parametrize('path', sorted(

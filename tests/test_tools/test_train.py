@@ -222,6 +222,17 @@ def test_wrong_arguments_get_one_sentence(python, options, sentence, tmp_path):
         'tools/train.py', *options, '--work-dir', tmp_path, fails=True)
 
 
+def test_weights_of_another_network_get_one_sentence(
+        python, config_file, tmp_path):
+    torch.save(dict(state_dict={'a': torch.ones(2)}), tmp_path / 'other.pth')
+    output = python(
+        'tools/train.py', config_file, '--work-dir', tmp_path / 'work',
+        '--init', tmp_path / 'other.pth', fails=True)
+    *_, last = output.splitlines()
+    assert last.startswith('The checkpoint does not fit the config: ')
+    assert 'Traceback' not in output
+
+
 def test_two_gloo_processes_hold_the_same_weights(command, python,
                                                   config_file, tmp_path):
     work_dir = tmp_path / 'work'

@@ -44,13 +44,16 @@ def find_unused_settings(cfg: Config, path: str,
 
 
 def _unread_variables(path: str) -> List[str]:
-    """Name the variables on top of a Python file that it never reads."""
+    """Name the variables on top of a Python file that it never reads; none of
+    a file that inherits nothing, such as the whole config of a run."""
     with open(path, encoding='utf-8') as file:
         try:
             tree = ast.parse(file.read())
         except SyntaxError:  # {{$VARIABLE}}, of which MMEngine makes Python
             return []
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    if all(each.id != '_base_' for each in names):
+        return []
     read = {each.id for each in names if not isinstance(each.ctx, ast.Store)}
     return [
         each.id for node in tree.body if isinstance(node, ast.Assign)

@@ -3,7 +3,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..engine import adapt_older_checkpoint
-from ..utils import require_finite, unwrap
+from ..utils import RunError, require_finite, reraised_as, unwrap
 
 
 @HOOKS.register_module()
@@ -17,9 +17,13 @@ class MatchingCheckpointHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Raise a ValueError, before anything is loaded, if names or shapes of
+        """Raise a RunError, before anything is loaded, if names or shapes of
         weights, or of the optimiser of a resumed run, are others, or numbers
         not finite."""
+        with reraised_as(RunError, ValueError):
+            self._require_match(runner, checkpoint)
+
+    def _require_match(self, runner: Runner, checkpoint: dict) -> None:
         require_finite(checkpoint, runner._load_from or 'The checkpoint')
         model = unwrap(runner.model)
         own = model.state_dict()
