@@ -1,5 +1,5 @@
-from .encode import EncodedImage, encode
+from .encode import ImageEncoding, encode
 from .export import export, write_export
 from .pretrain import pretrain
 
-__all__ = ['EncodedImage', 'encode', 'export', 'pretrain', 'write_export']
+__all__ = ['ImageEncoding', 'encode', 'export', 'pretrain', 'write_export']

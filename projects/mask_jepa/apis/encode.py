@@ -24,7 +24,7 @@ STRIDE = 32  # of the coarsest memory, in pixels
 LIBRARIES = ('mask_jepa', 'mmdet', 'mmpretrain', 'mmseg')
 
 
-class EncodedImage(NamedTuple):
+class ImageEncoding(NamedTuple):
     """What a mask classifier makes of an image of H x W pixels.
 
     Attributes:
@@ -53,7 +53,7 @@ def encode(checkpoint: str,
            images: Paths,
            config: Optional[str] = None,
            image_size: Optional[int] = None,
-           device: Optional[str] = None) -> Iterator[EncodedImage]:
+           device: Optional[str] = None) -> Iterator[ImageEncoding]:
     """Compute features and masks of images, one after another.
 
     Args:
@@ -70,7 +70,7 @@ def encode(checkpoint: str,
             there is one.
 
     Yields:
-        EncodedImage: One for each image that can be read, in the order of
+        ImageEncoding: One for each image that can be read, in the order of
         ``images``, in folders by name; the log names the others.
 
     Raises:
@@ -117,7 +117,7 @@ def import_modules(cfg: Config) -> None:
 
 
 def encode_all(model: nn.Module, paths: List[str],
-               image_size: Optional[int]) -> Iterator[EncodedImage]:
+               image_size: Optional[int]) -> Iterator[ImageEncoding]:
     """Encode the images that can be read."""
     for path in paths:
         try:
@@ -133,7 +133,7 @@ def encode_all(model: nn.Module, paths: List[str],
 
 @torch.no_grad()
 def encode_image(model: nn.Module, path: str, image: np.ndarray,
-                 image_size: Optional[int]) -> EncodedImage:
+                 image_size: Optional[int]) -> ImageEncoding:
     """Encode an image, BGR uint8 (H, W, 3)."""
     height, width = image.shape[:2]
     short = min(height, width)
@@ -151,9 +151,9 @@ def encode_image(model: nn.Module, path: str, image: np.ndarray,
         memory, mask_features, adapter.learned_queries[None])
     masks, labels, scores = find_masks(class_scores[-1][0], mask_logits[-1][0],
                                        (width, height))
-    return EncodedImage(path, mask_features[0].cpu().numpy(),
-                        [level[0].cpu().numpy() for level in memory], masks,
-                        labels, scores)
+    return ImageEncoding(path, mask_features[0].cpu().numpy(),
+                         [level[0].cpu().numpy() for level in memory], masks,
+                         labels, scores)
 
 
 def find_masks(class_scores: Tensor, logits: Tensor, size: tuple) -> tuple:

@@ -114,10 +114,10 @@ class PretrainVisualizationHook(Hook):
         }
         if self.dataset is not None:
             configs = {'default_hooks.visualization.dataset': self.dataset}
+        measured = getattr(runner.train_dataloader.dataset, 'value_range',
+                           None)
         for key, config in configs.items():
             config = config and cropped_as_training(config, runner.cfg)
-            measured = getattr(runner.train_dataloader.dataset, 'value_range',
-                               None)
             if measured and is_unlabeled(config) and isinstance(
                     config.get('value_range', ''), str):
                 config = dict(config, value_range=measured)
