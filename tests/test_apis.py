@@ -129,6 +129,43 @@ def test_encodes_the_images_of_folders_and_files(checkpoint, image_folder,
     assert each.masks.shape[1:] == (80, 96)
 
 
+def test_reads_images_as_the_pretraining_did(config_file, tmp_path):
+    """In one channel of 16 bits, whose range was measured then."""
+    folder = tmp_path / 'deep'
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(4):
+        image = generator.integers(0, 4096, (64, 64), dtype=np.uint16)
+        cv2.imwrite(str(folder / f'{index}.png'), image)
+    checkpoint = mask_jepa.pretrain(
+        config_file, data=folder, out=tmp_path / 'run',
+        cfg_options={
+            'train_cfg.max_iters': 1,
+            'train_dataloader.dataset.color_type': 'unchanged',
+            'train_dataloader.dataset.value_range': 'data',
+            'model.backbone.in_channels': 1,
+            'model.data_preprocessor.mean': [127.5],
+            'model.data_preprocessor.std': [127.5],
+            'model.data_preprocessor.bgr_to_rgb': False})
+    # A dark one: alone it would be scaled to all of [0, 255].
+    dark = tmp_path / 'dark.png'
+    cv2.imwrite(str(dark), image // 16)
+    color = tmp_path / 'color.png'
+    cv2.imwrite(str(color), np.zeros((64, 64, 3), np.uint8))
+    encoded, = mask_jepa.encode(checkpoint, [dark, color])
+    assert Path(encoded.path) == dark
+
+    content = torch.load(checkpoint, weights_only=True)
+    assert content['meta']['value_range'] == (0, 4095)
+    model = MODELS.build(
+        Config.fromstring(content['meta']['cfg'], '.py').model)
+    model.load_state_dict(content['state_dict'])
+    pixels = torch.from_numpy(image // 16 / 4095 * 255).float()
+    with torch.no_grad():
+        features, _ = model.eval().encode((pixels[None, None] - 127.5) / 127.5)
+    np.testing.assert_allclose(encoded.mask_features, features[0], atol=1e-3)
+
+
 def test_exports_as_the_command(checkpoint, tmp_path):
     path = Path(mask_jepa.export(checkpoint, 'mmseg', parts=['backbone']))
     assert path.parent == Path(checkpoint).parent

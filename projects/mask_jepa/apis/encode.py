@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from ..datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
                         UnreadableImageError)
+from ..engine.resolve_config import find_setting
 from ..evaluation import find_encoder, load_model
 from ..utils import load_config, refusing_objects
 from ..weights import load_checkpoint, pretraining_config
 from .pretrain import Paths
 
 STRIDE = 32  # of the coarsest memory, in pixels
+READING = ('color_type', 'value_range')
 # Whose modules a checkpoint may ask for.
 LIBRARIES = ('mask_jepa', 'mmdet', 'mmpretrain', 'mmseg')
 
@@ -71,7 +73,9 @@ def encode(checkpoint: str,
 
     Yields:
         ImageEncoding: One for each image that can be read, in the order of
-        ``images``, in folders by name; the log names the others.
+        ``images``, in folders by name; the log names the others. They are read
+        as the pretraining read its own: with its channels, and what it scaled
+        to [0, 255] of deep ones.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -80,15 +84,18 @@ def encode(checkpoint: str,
     """
     checkpoint = os.fspath(checkpoint)
     paths = find_images(images)
+    reading = {}
     with refusing_objects():
         if config is None:
-            cfg = pretraining_config(load_checkpoint(checkpoint))
+            content = load_checkpoint(checkpoint)
+            cfg = pretraining_config(content)
+            reading = reading_of(content, cfg)
             import_modules(cfg)
         else:
             cfg = load_config(config)
         model = load_model(cfg, checkpoint)
     model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    return encode_all(model, paths, image_size)
+    return encode_all(model, paths, LoadUnlabeledImage(**reading), image_size)
 
 
 def find_images(images: Paths) -> List[str]:
@@ -108,6 +115,20 @@ def find_images(images: Paths) -> List[str]:
     return paths
 
 
+def reading_of(checkpoint: dict, cfg: Config) -> dict:
+    """Find how a pretraining read its images: the arguments of
+    :class:`LoadUnlabeledImage`, with the range of values that it measured."""
+    dataset = cfg.train_dataloader.dataset
+    settings = {key: find_setting(dataset, key) for key in READING}
+    for transform in find_setting(dataset, 'pipeline')[:1]:
+        settings.update(
+            {key: transform.get(key, settings[key])
+             for key in READING})
+    settings['value_range'] = checkpoint['meta'].get(
+        'value_range') or settings['value_range']
+    return {key: value for key, value in settings.items() if value}
+
+
 def import_modules(cfg: Config) -> None:
     """Make the ``custom_imports`` of a config that are of known libraries."""
     for name in (cfg.get('custom_imports') or {}).get('imports', []):
@@ -116,12 +137,17 @@ def import_modules(cfg: Config) -> None:
             import_module(name)
 
 
-def encode_all(model: nn.Module, paths: List[str],
+def encode_all(model: nn.Module, paths: List[str], load: LoadUnlabeledImage,
                image_size: Optional[int]) -> Iterator[ImageEncoding]:
     """Encode the images that can be read."""
+    channels = getattr(model, 'num_channels', 3)
     for path in paths:
         try:
-            image = LoadUnlabeledImage()(dict(img_path=path))['img']
+            image = np.atleast_3d(load(dict(img_path=path))['img'])
+            if image.shape[2] != channels:
+                raise UnreadableImageError(
+                    f'{path}: it has {image.shape[2]} channel(s), but the '
+                    f'network takes {channels}')
         except UnreadableImageError as error:
             print_log(
                 f'Skipped an unreadable image: {error}',
@@ -134,7 +160,7 @@ def encode_all(model: nn.Module, paths: List[str],
 @torch.no_grad()
 def encode_image(model: nn.Module, path: str, image: np.ndarray,
                  image_size: Optional[int]) -> ImageEncoding:
-    """Encode an image, BGR uint8 (H, W, 3)."""
+    """Encode an image, (H, W, C) in [0, 255]."""
     height, width = image.shape[:2]
     short = min(height, width)
     scale = (image_size or min(short, 800)) / short
@@ -142,7 +168,8 @@ def encode_image(model: nn.Module, path: str, image: np.ndarray,
         max(round(side * scale / STRIDE), 1) * STRIDE
         for side in (width, height)
     ]
-    pixels = torch.from_numpy(mmcv.imresize(image, sides)).permute(2, 0, 1)
+    resized = np.atleast_3d(mmcv.imresize(image, sides))
+    pixels = torch.from_numpy(resized).permute(2, 0, 1)
     inputs = model.data_preprocessor(
         dict(inputs=[pixels], data_samples=[BaseDataElement()]))['inputs']
     backbone, neck, adapter = find_encoder(model)

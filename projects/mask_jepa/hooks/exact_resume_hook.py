@@ -93,8 +93,12 @@ class ExactResumeHook(Hook):
                 backend_args=dict(backend=ATOMIC_LOCAL))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the digest of the images, and how many were drawn."""
+        """Add the digest of the images, how their values were scaled, and how
+        many were drawn."""
+        dataset = runner.train_dataloader.dataset
         checkpoint['meta']['images'] = self.images
+        checkpoint['meta']['value_range'] = getattr(dataset, 'value_range',
+                                                    None)
         checkpoint['meta']['images_seen'] = self._images_seen(
             runner, checkpoint['meta']['iter'])
 
