@@ -1,7 +1,7 @@
 import os
 import os.path as osp
 from contextlib import nullcontext
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -31,7 +31,7 @@ def pretrain(config: str = 'r50',
              auto_scale_lr: bool = False,
              launcher: str = 'none',
              cfg_options: Optional[dict] = None,
-             **overrides) -> Optional[str]:
+             **overrides: Any) -> Optional[str]:
     """Pretrain a mask classifier on images without labels.
 
     ``tools/train.py`` is this call.
@@ -64,8 +64,8 @@ def pretrain(config: str = 'r50',
             ``train_cfg=dict(max_passes=100)``.
 
     Returns:
-        str: The newest checkpoint, for :func:`encode` and :func:`export`;
-        None where this process has none. Beside it lie
+        str: The newest checkpoint, for ``encode`` and ``export``; None
+        where this process has none. Beside it lie
         ``mask_jepa_mmdet.pth`` and ``mask_jepa_mmseg.pth``.
 
     Raises:
