@@ -1,5 +1,6 @@
 """Pretrain, encode and export, called from Python."""
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -121,6 +122,15 @@ def test_encodes_the_images_of_folders_and_files(checkpoint, image_folder,
         assert (np.diff(each.scores) <= 0).all()
         assert ((each.scores >= 0) & (each.scores <= 1)).all()
     assert sum(len(each.masks) for each in encoded)
+
+    # From an archive.
+    archive = shutil.make_archive(str(tmp_path / 'images'), 'zip',
+                                  image_folder)
+    for ours, unpacked in zip(
+            mask_jepa.encode(checkpoint, archive), encoded[:-1], strict=True):
+        assert ours.path.removeprefix(archive) == unpacked.path.removeprefix(
+            str(image_folder))
+        assert np.array_equal(ours.mask_features, unpacked.mask_features)
 
     # At another size.
     source = image_folder / 'scene_0.jpg'  # 96 x 80 pixels

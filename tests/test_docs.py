@@ -35,7 +35,8 @@ ADDED_KEYS = {
     'train_dataloader.dataset.pipeline.0.max_pixels',
     'train_dataloader.dataset.value_range',
     'train_dataloader.dataset.color_type',
-    'train_dataloader.dataset.exclude'
+    'train_dataloader.dataset.exclude',
+    'train_dataloader.sampler.source_weights'
 }
 
 

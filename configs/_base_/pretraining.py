@@ -27,7 +27,8 @@ test_pipeline = [
     dict(
         type='PackDetInputs', meta_keys=('img_path', 'ori_shape', 'img_shape'))
 ]
-# data_root: a folder (searched recursively), a .txt list, or a list of both.
+# data_root: a folder (searched recursively), a zip or tar, a .txt list, or a
+# list of these.
 train_dataloader = dict(
     _delete_=True,
     batch_size=8,  # on each of 8 GPUs

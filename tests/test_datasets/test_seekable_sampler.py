@@ -13,6 +13,8 @@ from projects.mask_jepa.datasets import SeededIndex, SeekableInfiniteSampler
 
 class Images(torch.utils.data.Dataset):
 
+    cumulative_sizes = [2, 2, 7]  # of sources, one of which is empty
+
     def __len__(self):
         return 7
 
@@ -40,9 +42,12 @@ def test_order_is_that_of_mmengine(shuffle, rank, world_size):
 
 @pytest.mark.parametrize('first_draw', [0, 1, 6, 7, 33])
 @pytest.mark.parametrize('rank, world_size', [(0, 1), (1, 2)])
-def test_seek_continues_with_the_same_samples(first_draw, rank, world_size):
-    expected = draw(make(rank, world_size), 60)[first_draw:]
-    resumed = make(rank, world_size, seed=99)
+@pytest.mark.parametrize('weights', [None, [0.7, 0, 0.3]])
+def test_seek_continues_with_the_same_samples(first_draw, rank, world_size,
+                                              weights):
+    options = dict(source_weights=weights)
+    expected = draw(make(rank, world_size, **options), 60)[first_draw:]
+    resumed = make(rank, world_size, seed=99, **options)
     resumed.seek(first_draw, seed=3)
     assert draw(resumed, 60 - first_draw) == expected
 
@@ -52,9 +57,11 @@ def test_each_iterator_starts_again():
     assert draw(sampler, 10) == draw(sampler, 10)
 
 
-def test_ranks_share_out_one_sequence():
-    single = draw(make(), 42)
-    ranks = [draw(make(rank, 2), 21) for rank in range(2)]
+@pytest.mark.parametrize('weights', [None, [3, 0, 1]])
+def test_ranks_share_out_one_sequence(weights):
+    options = dict(source_weights=weights)
+    single = draw(make(**options), 42)
+    ranks = [draw(make(rank, 2, **options), 21) for rank in range(2)]
     assert [sample for pair in zip(*ranks) for sample in pair] == single
     assert not set(ranks[0]) & set(ranks[1])
 
@@ -64,6 +71,36 @@ def test_every_pass_holds_every_image_once():
     for start in (0, 7, 14):
         assert sorted(indices[start:start + 7]) == list(range(7))
     assert indices[:7] != indices[7:14]
+
+
+def test_sources_get_shares_by_weight_and_each_image_its_turn():
+    indices = [
+        index for index, _ in draw(make(source_weights=[3, 0, 1]), 10_000)
+    ]
+    first = [index for index in indices if index < 2]
+    second = [index for index in indices if index >= 2]
+    # The standard deviation of a share of 10,000 draws is 0.0043.
+    assert len(first) / len(indices) == pytest.approx(3 / 4, abs=0.018)
+    for each, images in ((first, [0, 1]), (second, [2, 3, 4, 5, 6])):
+        size = len(images)
+        passes = [
+            each[start:start + size]
+            for start in range(0, len(each) - size, size)
+        ]
+        assert all(sorted(one) == images for one in passes)
+        assert len(set(map(tuple, passes))) > 1
+
+
+@pytest.mark.parametrize('weights, wrong', [
+    ([1, 2], 'has 2 weights for 3 sources'),
+    ([1, -1, 1], 'must be numbers of at least 0'),
+    ([1, float('nan'), 1], 'must be numbers of at least 0'),
+    ([0, 0, 0], 'one above 0'),
+    ([1, 1, 1], 'a source without images'),
+])
+def test_wrong_weights_are_refused(weights, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        make(source_weights=weights)
 
 
 def test_no_seed_comes_twice():

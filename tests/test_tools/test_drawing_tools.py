@@ -126,8 +126,8 @@ def test_features_have_no_padding(run_here, config_file, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize('wrong, sentence', [
-    ('empty', 'empty holds no image.'),
-    ('missing', 'There is no image or folder at '),
+    ('empty', 'empty holds no image'),
+    ('missing', 'There is no image folder or list at '),
     ('broken.jpg', 'An image cannot be read: .*broken.jpg'),
     ('checkpoint', 'Model ours: There is no checkpoint at '),
     ('other', 'Model ours: .* does not fit the config'),

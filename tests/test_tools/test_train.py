@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import mmengine
 import pytest
@@ -253,6 +254,24 @@ def test_two_gloo_processes_hold_the_same_weights(command, python,
     assert not torch.equal(
         load(work_dir / 'iter_4.pth')['state_dict'][key],
         load(python_dir / 'iter_4.pth')['state_dict'][key])
+
+
+@pytest.mark.slow
+def test_images_of_a_tar_train_as_those_of_their_folder(
+        python, config_file, image_folder, tmp_path):
+    archive = tmp_path / 'images.tar'
+    with tarfile.open(archive, 'w') as file:
+        file.add(image_folder, '.')
+    weights = []
+    for source in (image_folder, archive):
+        work_dir = tmp_path / f'of {source.name}'
+        output = python('tools/train.py', config_file, '--work-dir', work_dir,
+                        '--data', source, image_folder / 'nested',
+                        '--cfg-options',
+                        'train_dataloader.sampler.source_weights=[3,1]')
+        assert f'from {source} (0.75 of all draws), ' in output
+        weights.append(load(work_dir / 'iter_4.pth')['state_dict'].values())
+    assert all(map(torch.equal, *weights))
 
 
 def test_one_key_changes_the_crop(python, image_folder, tmp_path):

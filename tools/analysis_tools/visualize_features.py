@@ -17,11 +17,11 @@ from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 from torch import Tensor
 
-from mask_jepa.datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
-                                UnreadableImageError)
+from mask_jepa.apis.encode import find_images
+from mask_jepa.datasets import LoadUnlabeledImage, UnreadableImageError
 from mask_jepa.engine import find_setting
 from mask_jepa.evaluation import encode_levels, load_model
-from mask_jepa.utils import evenly_spread, load_config, make_parser
+from mask_jepa.utils import evenly_spread, exit_on, load_config, make_parser
 from mask_jepa.visualization import MAX_CLUSTERS, draw_features
 
 STRIDE = 32  # of the coarsest features, in pixels
@@ -63,24 +63,6 @@ def parse_args() -> argparse.Namespace:
     if args.image_size < STRIDE:
         parser.error(f'--image-size must be at least {STRIDE}.')
     return args
-
-
-def find_images(sources: Sequence[str], count: int) -> List[str]:
-    """List images of folders and files, evenly spread over all of them."""
-    paths = []
-    for source in sources:
-        if osp.isfile(source) and not source.endswith('.txt'):
-            paths.append(source)
-            continue
-        try:
-            dataset = UnlabeledImageDataset(
-                source, pipeline=[], lazy_init=True)
-            paths += [info['img_path'] for info in dataset.load_data_list()]
-        except FileNotFoundError:
-            raise SystemExit(f'There is no image or folder at {source}.')
-        except ValueError:
-            raise SystemExit(f'{source} holds no image.')
-    return [paths[index] for index in evenly_spread(len(paths), count)]
 
 
 def load_image(path: str, short_side: int, **reading) -> np.ndarray:
@@ -146,7 +128,11 @@ def encode(config: str, checkpoint: str, branch: str, paths: Sequence[str],
 def main() -> None:
     """Draw."""
     args = parse_args()
-    paths = find_images(args.images, args.num_images)
+    with exit_on(FileNotFoundError, ValueError):
+        found = find_images(args.images)
+    paths = [
+        found[index] for index in evenly_spread(len(found), args.num_images)
+    ]
     mask_features = {}
     for index, (name, config, checkpoint) in enumerate(args.model, 1):
         print(f'[{index}/{len(args.model)}] {name}: {len(paths)} images '

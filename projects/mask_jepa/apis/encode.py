@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
-                        UnreadableImageError)
+                        UnreadableImageError, is_archive)
 from ..engine.resolve_config import find_setting
 from ..evaluation import find_encoder, load_model
 from ..utils import load_config, refusing_objects
@@ -62,7 +62,7 @@ def encode(checkpoint: str,
         checkpoint (str): Of a pretraining; or of a Mask2Former of mmdet or
             mmseg, with its ``config``.
         images (str | Sequence[str]): Image, folder of images, searched
-            recursively, list of paths (.txt), or several of these.
+            recursively, zip or tar, list of paths (.txt), or several of these.
         config (str, optional): Path or name of the config. Defaults to None:
             the one in the checkpoint.
         image_size (int, optional): Short side, in pixels, to which images are
@@ -103,7 +103,8 @@ def find_images(images: Paths) -> List[str]:
     sources = [images] if isinstance(images, (str, os.PathLike)) else images
     paths = []
     for source in map(os.fspath, sources):
-        if osp.isfile(source) and not source.endswith('.txt'):
+        if osp.isfile(source) and not (source.endswith('.txt')
+                                       or is_archive(source)):
             paths.append(source)
             continue
         dataset = UnlabeledImageDataset(source, pipeline=[], lazy_init=True)

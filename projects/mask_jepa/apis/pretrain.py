@@ -40,11 +40,10 @@ def pretrain(config: str = 'r50',
         config (str): Path or name of a config, or its backbone alone: 'r50'
             is ``mask_jepa_r50_custom.py``, for images of your own.
         data (str | Sequence[str], optional): Folder of images, searched
-            recursively, list of paths (.txt), or several of either. They
-            take the place of all images of the config, those for pictures
-            and tests too, unless other settings name these, and nothing is
-            validated. Defaults to None: the
-            images of the config.
+            recursively, zip or tar, list of paths (.txt), or several of
+            these. They take the place of all images of the config, those for
+            pictures and tests too, unless other settings name these, and
+            nothing is validated. Defaults to None: the images of the config.
         out (str, optional): Folder for checkpoints, logs and exported files.
             Defaults to ``work_dirs/<name of the config>``.
         resume (bool | str, optional): Go on from this checkpoint; True: from

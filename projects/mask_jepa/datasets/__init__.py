@@ -1,3 +1,4 @@
+from .archives import is_archive
 from .encoded_image import EncodedImage
 from .image_folder import IMAGE_LIST
 from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
@@ -10,5 +11,5 @@ __all__ = [
     'DecodeRandomResizedCrop', 'EncodedImage', 'IMAGE_LIST',
     'LoadUnlabeledImage', 'PackUnlabeledInputs', 'ReadUnlabeledImage',
     'SeededIndex', 'SeekableInfiniteSampler', 'UnlabeledImageDataset',
-    'UnreadableImageError', 'load_seeded'
+    'UnreadableImageError', 'is_archive', 'load_seeded'
 ]

@@ -9,6 +9,7 @@ from typing import Iterator, List, Sequence, Tuple
 from mmengine.logging import print_log
 
 from ..utils import printable
+from .archives import ARCHIVES
 
 # Where a training keeps the listing of its images, in its work directory.
 IMAGE_LIST = 'image_list.txt'
@@ -19,9 +20,9 @@ RUN_FILES = {IMAGE_LIST, 'last_checkpoint', 'vis_data'}
 LABELS = ('*/ann_dir/*', '*/annotation/*', '*/annotations/*',
           '*/ground_truth/*', '*/groundtruth/*', '*/gt/*', '*/gtcoarse/*',
           '*/gtfine/*', '*/label/*', '*/labels/*', '*/mask/*', '*/masks/*',
-          '*/segmentationclass/*', '*/segmentationobject/*', '*[_-]gt.*',
+          '*/segmentationclass/*', '*/segmentationobject/*', '*[._-]gt.*',
           '*[_-]instanceids.*', '*[_-]labelids.*', '*[_-]labeltrainids.*',
-          '*[_-]mask.*')
+          '*[._-]mask.*', '*[._-]seg.*')
 JPEG = ('.jpg', '.jpeg')
 
 
@@ -73,7 +74,11 @@ def other_suffixes(source: str) -> str:
     found.pop('', None)
     listed = ', '.join(f'{count} {suffix}'
                        for suffix, count in found.most_common(3))
-    return printable(f'; it has {listed}: see img_suffixes') if listed else ''
+    advice = 'see img_suffixes'
+    archive = next((suffix for suffix in found if suffix in ARCHIVES), None)
+    if archive:
+        advice = f'give {osp.join(source, "*" + archive)} for what is in it'
+    return printable(f'; it has {listed}: {advice}') if listed else ''
 
 
 def leave_out_labels(source: str, names: List[str],

@@ -14,6 +14,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import UnidentifiedImageError
 
 from ..utils import printable
+from .archives import ArchivedImage
 from .deep_image import PERCENTILES, ValueRange
 from .encoded_image import MAX_PIXELS, PILLOW_FLAGS, EncodedImage
 
@@ -92,17 +93,23 @@ class ReadUnlabeledImage(BaseTransform):
                 the limits, or a library for it is not installed.
         """
         max_bytes = 4 * self.max_pixels + 2**20
+        length = 0  # of a remote file not known
         with unreadable(path):
-            if self.backend_args is None and '://' not in path:
+            if isinstance(path, ArchivedImage):
+                length = path.place.size
+            elif self.backend_args is None and '://' not in path:
                 status = os.stat(path)
                 if not stat.S_ISREG(status.st_mode):
                     raise ValueError('it is no regular file')
-                if status.st_size > max_bytes:
-                    raise ValueError(
-                        f'it is {status.st_size} bytes long, more than '
-                        f'{max_bytes}: leave it out, or raise '
-                        'train_dataloader.dataset.pipeline.0.max_pixels')
-            content = fileio.get(path, backend_args=self.backend_args)
+                length = status.st_size
+            if length > max_bytes:
+                raise ValueError(
+                    f'it is {length} bytes long, more than {max_bytes}: leave '
+                    'it out, or raise '
+                    'train_dataloader.dataset.pipeline.0.max_pixels')
+            content = (
+                path.read() if isinstance(path, ArchivedImage) else fileio.get(
+                    path, backend_args=self.backend_args))
             return EncodedImage(content, self.max_pixels, self.color_type,
                                 self.value_range)
 
@@ -113,6 +120,7 @@ class ReadUnlabeledImage(BaseTransform):
             dict: With ``encoded_image``, an :class:`EncodedImage`.
         """
         results['encoded_image'] = self.read(results['img_path'])
+        results['img_path'] = str(results['img_path'])  # a plain one
         return results
 
 
@@ -147,6 +155,7 @@ class LoadUnlabeledImage(ReadUnlabeledImage):
         encoded = self.read(path)
         with unreadable(path):
             image = encoded.whole
+        results['img_path'] = str(path)
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(

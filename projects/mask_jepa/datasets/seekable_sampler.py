@@ -1,11 +1,16 @@
+import math
 from functools import partial
 from itertools import count, islice
 from typing import Any, Iterator, List, Optional, Sequence
 
+import torch
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import InfiniteSampler
 
 from ..utils import fixed_seed, mix_seed
+
+KEY = 'train_dataloader.sampler.source_weights'
+CHUNK = 1024  # sources that are drawn at once
 
 
 class SeededIndex(int):
@@ -27,6 +32,25 @@ def load_seeded(dataset: Sequence, indices: Sequence[SeededIndex]) -> List:
     return [load(index) for index in indices]
 
 
+def require_weights(weights: Sequence[float], dataset: Sequence) -> None:
+    """Raise a ValueError unless there is one for each source, of at least 0,
+    and not only 0."""
+    ends = [0, *getattr(dataset, 'cumulative_sizes', [len(dataset)])]
+    if len(weights) != len(ends) - 1:
+        raise ValueError(
+            f'{KEY} has {len(weights)} weights for {len(ends) - 1} sources of '
+            'images: give one for each, in their order.')
+    if not (all(0 <= weight < math.inf
+                for weight in weights) and any(weights)):
+        raise ValueError(
+            f'{KEY}={list(weights)} must be numbers of at least 0, and one '
+            'above 0: leave a source out of data_root for none of it.')
+    for weight, begin, end in zip(weights, ends, ends[1:]):
+        if weight and begin == end:
+            raise ValueError(f'{KEY}={list(weights)} draws from a source '
+                             'without images: leave it out, or write 0.')
+
+
 @DATA_SAMPLERS.register_module()
 class SeekableInfiniteSampler(InfiniteSampler):
     """An infinite sampler that can start anywhere and seeds each sample.
@@ -40,12 +64,32 @@ class SeekableInfiniteSampler(InfiniteSampler):
 
     The data set may be any: it is given torch's ``__getitems__``, by which a
     DataLoader asks for the samples of a batch, and which seeds each of them.
+
+    Args:
+        dataset (Sequence): The data.
+        *args: As for :class:`~mmengine.dataset.InfiniteSampler`.
+        source_weights (Sequence[float], optional): For each source of an
+            :class:`UnlabeledImageDataset`, or data set of a
+            ``ConcatDataset``, how much of the samples comes from it, relative
+            to the others, at least 0. Each image of a source comes once
+            before any comes again. Defaults to None: all images alike.
+        **kwargs: The same.
+
+    Raises:
+        ValueError: If the weights are no such numbers, or not one a source.
     """
 
     first_draw = 0
 
-    def __init__(self, dataset: Sequence, *args, **kwargs) -> None:
+    def __init__(self,
+                 dataset: Sequence,
+                 *args,
+                 source_weights: Optional[Sequence[float]] = None,
+                 **kwargs) -> None:
         super().__init__(dataset, *args, **kwargs)
+        self.source_weights = source_weights
+        if source_weights is not None:
+            require_weights(source_weights, dataset)
         dataset.__getitems__ = partial(load_seeded, dataset)
 
     def seek(self, first_draw: int, seed: int) -> None:
@@ -57,6 +101,26 @@ class SeekableInfiniteSampler(InfiniteSampler):
         """
         self.first_draw = first_draw
         self.seed = seed
+
+    def _infinite_indices(self) -> Iterator[int]:
+        """As mmengine's, or each from a source that is drawn by weight."""
+        if self.source_weights is None:
+            yield from super()._infinite_indices()
+            return
+        ends = [0, *self.dataset.cumulative_sizes]
+        streams = [
+            InfiniteSampler(
+                range(begin, end), self.shuffle,
+                mix_seed(self.seed, number))._infinite_indices()
+            for number, (begin, end) in enumerate(zip(ends, ends[1:]))
+        ]
+        weights = torch.tensor(self.source_weights, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(self.seed)
+        while True:
+            for source in torch.multinomial(
+                    weights, CHUNK, replacement=True,
+                    generator=generator).tolist():
+                yield ends[source] + next(streams[source])
 
     def __iter__(self) -> Iterator[SeededIndex]:
         """Iterate over the indices of images, each with its seed."""

@@ -1,6 +1,7 @@
 import logging
 import os
 import os.path as osp
+from itertools import accumulate
 from typing import List, Optional, Sequence, Union
 
 import torch
@@ -10,6 +11,7 @@ from mmengine.fileio import get
 from mmengine.logging import print_log
 
 from ..utils import evenly_spread, printable
+from .archives import ArchivedImage, find_members, is_archive
 from .deep_image import ValueRange
 from .first_images import look_at_first_images
 from .image_folder import LABELS, find_files, leave_out_labels, other_suffixes
@@ -39,9 +41,10 @@ class UnlabeledImageDataset(BaseDataset):
 
     Args:
         data_root (str | Sequence[str]): One or several sources. Each is a
-            folder, searched recursively (COCO's ``train2017`` for example),
-            or a ``.txt`` file with the path of one image a line, relative to
-            the file's folder.
+            folder, searched recursively (COCO's ``train2017`` for example), a
+            zip or tar, a pattern of names of these (``shards/*.tar``), or a
+            ``.txt`` file with the path of one image a line, relative to the
+            file's folder.
         pipeline (Sequence[dict]): Transforms, of which the first should be
             :class:`ReadUnlabeledImage` or :class:`LoadUnlabeledImage`.
         crop_size (int, optional): Side in pixels that the transforms in
@@ -53,7 +56,7 @@ class UnlabeledImageDataset(BaseDataset):
             of the images, evenly spread, and said in the log. Defaults to
             'percentiles'.
         img_suffixes (str | Sequence[str]): Endings, in whichever case, by
-            which images are known in a folder.
+            which images are known in a folder or archive.
         exclude (str | Sequence[str]): Patterns of
             :func:`fnmatch.fnmatch` for what is no image in a folder: for '/'
             and the path in the folder, in lower case. With any, PNG and its
@@ -72,11 +75,14 @@ class UnlabeledImageDataset(BaseDataset):
             line, with an empty line between two sources.
         value_range (str | Sequence): As it was measured, if it was.
         num_channels (int, optional): Of the images that were measured.
+        cumulative_sizes (list[int]): For each source, how many images it and
+            those before it hold, as of mmengine's ``ConcatDataset``.
 
     Raises:
         FileNotFoundError: If a source is missing, or an image of the list.
-        ValueError: If a source holds no image, a transform has no size, or
-            the first images are constant or of several numbers of channels.
+        ValueError: If a source holds no image or is damaged, a transform has
+            no size, or the first images are constant or of several numbers of
+            channels.
     """
 
     METAINFO = dict(classes=())
@@ -131,18 +137,17 @@ class UnlabeledImageDataset(BaseDataset):
         if self.image_list:
             names = self._as_listed(names)
         self.listing = '\n\n'.join(map('\n'.join, names))
+        self.cumulative_sizes = list(accumulate(map(len, names)))
         return [
-            dict(img_path=osp.join(folder, name))
+            dict(img_path=_join(folder, name))
             for folder, names_here in zip(map(_folder, self.sources), names)
             for name in names_here
         ]
 
     def _list(self, source: str) -> List[str]:
         """List the images of one source, relative to it."""
-        if osp.isdir(source):
-            begin = len(osp.join(source, ''))
-            names = sorted(path[begin:]
-                           for path in find_files(source, self.img_suffixes))
+        if osp.isdir(source) or is_archive(source):
+            names = self._find(source)
             if self.exclude and not self.image_list:  # as the run began
                 names = leave_out_labels(source, names, self.exclude)
             broken = next((name for name in names if '\n' in name), None)
@@ -165,6 +170,14 @@ class UnlabeledImageDataset(BaseDataset):
                 'train_dataloader.dataset.data_root to a folder of images.')
         return names
 
+    def _find(self, source: str) -> List[str]:
+        """Find the images of a folder or archive, relative to the folder."""
+        if is_archive(source):
+            return find_members(source, self.img_suffixes)
+        begin = len(osp.join(source, ''))
+        return sorted(path[begin:]
+                      for path in find_files(source, self.img_suffixes))
+
     def _as_listed(self, found: List[List[str]]) -> List[List[str]]:
         """Take the images of the list, if all of them were found."""
         listing = os.fsdecode(get(self.image_list))
@@ -184,6 +197,12 @@ class UnlabeledImageDataset(BaseDataset):
                 f'{len(missing)} of the images with which this run began '
                 f'({self.image_list}) are missing, among them '
                 f'{printable(min(missing))}: {LIST_HELP}')
+        # As found, since those in archives know where they are.
+        known = [{name: name for name in names} for names in found]
+        listed = [
+            list(map(names.get, wanted))
+            for names, wanted in zip(known, listed)
+        ]
         left_out = sum(map(len, found)) - sum(map(len, listed))
         if left_out:
             print_log(
@@ -227,6 +246,15 @@ def _folder(source: str) -> str:
     return source if osp.isdir(source) else osp.dirname(source)
 
 
+def _join(folder: str, name: str) -> str:
+    """Put the folder before a name, of which an image in an archive keeps what
+    it knows."""
+    path = osp.join(folder, name)
+    if isinstance(name, ArchivedImage):
+        return ArchivedImage(path, name.archive, name.place)
+    return path
+
+
 def _read_list(path: str) -> List[str]:
     """Read the paths in a list, one a line; names of files are bytes, and need
     be no UTF-8."""
@@ -234,7 +262,8 @@ def _read_list(path: str) -> List[str]:
     if '\0' in text:
         raise ValueError(
             f'{path} is no list of images: give a text file with one path a '
-            'line in train_dataloader.dataset.data_root, or a folder.')
+            'line in train_dataloader.dataset.data_root, a folder, or an '
+            'archive whose name ends in .zip or .tar.')
     return [line.strip() for line in text.split('\n') if line.strip()]
 
 

@@ -3,6 +3,7 @@ from typing import Any, Iterator, Tuple
 
 from mmengine.config import Config
 
+from ..datasets import is_archive
 from .resolve_config import find_setting, is_unlabeled
 
 LOSSES = dict(
@@ -77,7 +78,7 @@ def find_missing_files(cfg: Config, testing: bool) -> Iterator[str]:
                    'list of them.')
             return
         for source in [sources] if isinstance(sources, str) else sources:
-            if not osp.exists(source):
+            if not osp.exists(source) and not is_archive(source):
                 yield (f'There is no image folder or list at {source}: give '
                        f'it by --data, or set {key}.')
     if testing:

@@ -79,6 +79,12 @@ def images(runner: Runner) -> str:
     """Say how many images there are, and where they come from."""
     dataset = runner.train_dataloader.dataset
     sources = getattr(dataset, 'sources', None)
+    weights = getattr(runner.train_dataloader.sampler, 'source_weights', None)
+    if sources and weights:
+        sources = [
+            f'{source} ({weight / sum(weights):.3g} of all draws)'
+            for source, weight in zip(sources, weights)
+        ]
     origin = f', from {", ".join(map(str, sources))}' if sources else ''
     return f'Images: {len(dataset):,}{origin}.'
 

@@ -60,7 +60,8 @@ CFG_OPTIONS = dict(
 DATA = dict(
     nargs='+',
     metavar='PATH',
-    help='images: folders, searched recursively, or .txt lists of paths')
+    help='images: folders, searched recursively, zip or tar, or .txt lists '
+    'of paths')
 
 
 def make_parser(docstring: str) -> argparse.ArgumentParser:
