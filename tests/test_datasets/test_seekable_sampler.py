@@ -4,6 +4,7 @@ from itertools import islice
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from PIL import Image
@@ -183,3 +184,9 @@ def test_samples_depend_on_seed_and_place_alone(datasets, kind):
     assert torch.equal(load(0, first_draw=4)[:4], straight[4:])
     assert not torch.equal(load(0, seed=2), straight)
     assert len(set(map(str, straight.flatten(1).tolist()))) == 8
+
+
+def test_weights_are_for_concatenated_data_sets(datasets):
+    dataset = DATASETS.build(datasets['concatenated'])
+    sampler = SeekableInfiniteSampler(dataset, source_weights=[0, 1], seed=0)
+    assert {index for index, _ in draw(sampler, 40)} == {4, 5, 6, 7}

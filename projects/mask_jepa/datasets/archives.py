@@ -63,7 +63,7 @@ class ArchivedImage(str):
             else:
                 mark, *lengths = LOCAL_HEADER.unpack(
                     file.read(LOCAL_HEADER.size))
-                if mark != zipfile.stringFileHeader:
+                if mark != b'PK\3\4':
                     raise ValueError('the archive has changed or is damaged')
                 file.seek(sum(lengths), 1)
                 info = zipfile.ZipInfo(str(self))

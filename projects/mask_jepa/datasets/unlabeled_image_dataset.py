@@ -258,7 +258,11 @@ def _join(folder: str, name: str) -> str:
 def _read_list(path: str) -> List[str]:
     """Read the paths in a list, one a line; names of files are bytes, and need
     be no UTF-8."""
-    text = os.fsdecode(get(path)).removeprefix('\ufeff')
+    with open(path, 'rb') as file:
+        content = file.read(2**16)
+        if b'\0' not in content:  # of what is no list, the rest may be huge
+            content += file.read()
+    text = os.fsdecode(content).removeprefix('\ufeff')
     if '\0' in text:
         raise ValueError(
             f'{path} is no list of images: give a text file with one path a '
