@@ -32,6 +32,8 @@ ADDED_KEYS = {
     'model.backbone.init_cfg._delete_', 'model.backbone.norm_cfg.num_groups',
     'model.backbone.init_cfg.prefix', 'model.query_sigma',
     'model.channels_last', 'model.backbone.with_cp',
+    'model.backbone.init_cfg.file',
+    'optim_wrapper.paramwise_cfg.layer_decay_rate',
     'train_dataloader.dataset.pipeline.0.max_pixels',
     'train_dataloader.dataset.value_range',
     'train_dataloader.dataset.color_type',

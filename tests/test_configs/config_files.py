@@ -61,6 +61,13 @@ BACKBONES = {
                dict(embed_dims=192, depths=[2, 2, 18, 2]), 1536),
     'convnext-t': ('mmpretrain.ConvNeXt', dict(arch='tiny'), 768),
     'vit-b': ('mmpretrain.VisionTransformer', dict(arch='base'), 768),
+    # Ours in pretraining, mmpretrain's in fine-tuning.
+    'dinov2-vit-s': ('TIMMBackbone', dict(
+        model_name='vit_small_patch14_reg4_dinov2.lvd142m'), 384),
+    'dinov3-vit-s': ('TIMMBackbone', dict(
+        model_name='vit_small_patch16_dinov3.lvd1689m'), 384),
+    'convnext-t-timm': ('TIMMBackbone', dict(
+        model_name='convnext_tiny.in12k_ft_in1k'), 768),
 }
 
 
@@ -96,7 +103,7 @@ def parse_finetuning(path):
 def check_backbone(backbone, model):
     """Whether a model has the backbone of that name."""
     kind, settings, channels = BACKBONES[backbone]
-    assert model.backbone.type == kind
+    assert model.backbone.type.endswith(kind)
     for key, value in settings.items():
         assert model.backbone[key] == value, key
     head = model.get('panoptic_head') or model.decode_head

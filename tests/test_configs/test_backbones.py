@@ -3,7 +3,7 @@ import pytest
 import torch
 from config_files import (FULL_SIZE, PRETRAINING, TWINS, load, name,
                           parse_finetuning)
-from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
@@ -38,9 +38,10 @@ def test_all_of_a_random_backbone_learns(path):
     weights = dict(backbone.named_parameters())
     changed = [key for key in weights
                if not torch.equal(weights[key], before[key])]
-    # The family's own initialisation, and not what torch's layers have.
-    assert len(changed) > len([key for key in weights
-                               if weights[key].ndim > 1]) / 2
+    # The family's own initialisation, and not what torch's layers have; timm's
+    # begin with theirs.
+    assert type(backbone).__name__ == 'TIMMBackbone' or len(changed) > len(
+        [key for key in weights if weights[key].ndim > 1]) / 2
     backbone.train()
     optimizer = torch.optim.SGD(weights.values(), lr=1e-2)
     image = torch.randn(2, 3, 64, 64)
@@ -80,3 +81,36 @@ def test_norms_do_not_decay(path):
             for value in module.parameters(recurse=False):
                 assert decays[id(value)] == 0
     assert any(decays.values())
+
+
+@pytest.mark.parametrize('path', [
+    path for path in FULL_PRETRAINING
+    if 'TIMM' in load(path).model.backbone.type], ids=name)
+def test_backbone_of_timm_trains_a_step(tiny_config, images, path):
+    """With random weights and a small head; the stem learns slowest."""
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    config = load(path)
+    small = tiny_config({
+        'model.backbone': dict(
+            config.model.backbone, init_cfg=None, _delete_=True),
+        'model.neck': config.model.get('neck'),
+        'model.panoptic_head.in_channels':
+        config.model.panoptic_head.in_channels,
+        'optim_wrapper.paramwise_cfg': dict(
+            config.optim_wrapper.paramwise_cfg, _delete_=True)})
+    network = MODELS.build(small.model)
+    network.init_weights()
+    before = {key: value.clone()
+              for key, value in network.named_parameters()}
+    wrapper = build_optim_wrapper(network, small.optim_wrapper.to_dict())
+    wrapper.update_params(
+        network.parse_losses(network(images, mode='loss'))[0])
+    assert not [key for key, value in network.named_parameters()
+                if key.startswith(('backbone.', 'neck.'))
+                and torch.equal(value, before[key])]
+    rates = {value: group['lr'] for group in wrapper.optimizer.param_groups
+             for value in group['params']}
+    stem = next(value for key, value in network.named_parameters()
+                if key.endswith(('stem.0.weight', 'patch_embed.proj.weight')))
+    assert rates[stem] == min(rates.values()) < 0.03 * max(rates.values())

@@ -45,7 +45,9 @@ def twin(path, kind):
 def test_every_task_backbone_and_twin_is_there():
     named = {parse_finetuning(path) for path in FULL_SIZE}
     assert named == {(LIBRARY[task], backbone, task) for task in CLASSES
-                     for backbone in ('r50', 'swin-t', 'convnext-t')}
+                     for backbone in ('r50', 'swin-t', 'convnext-t')} | {
+        ('mmdet', 'dinov2-vit-s', 'coco'),
+        ('mmseg', 'dinov2-vit-s', 'ade20k-512x512')}
     assert {parse_finetuning(path) for path in FEW_LABELS} == {
         key for key in STOCK if key[1] == 'r50'}
     assert set(TWINS) == {twin(path, kind) for path in WITH_TWINS

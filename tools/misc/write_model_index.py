@@ -35,6 +35,8 @@ BACKBONES = {
     '_swin-': 'Swin Transformer',
     '_convnext-': 'ConvNeXt',
     '_vit-': 'Vision Transformer',
+    '_dinov2-': 'DINOv2',
+    '_dinov3-': 'DINOv3',
     '_efficientnet-': 'EfficientNet',
     '_r': 'ResNet',
 }

@@ -7,11 +7,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..utils import left_out_of_log
+from .layer_decay import decay_by_layer
 
 # Already in the values that they multiply.
 MULTIPLIERS = ('lr_mult', 'decay_mult')
 # What mmengine says of each single tensor.
 SAID_OF_TENSORS = ('paramwise_options -- ', 'its requires_grad=False')
+FEW = 4  # groups, each of which a line can describe
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -24,6 +26,9 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     each with a ``name``, and one line in the log; the weights learn as they
     would. Groups with the optimiser's own learning rate come first, since
     mmengine logs that of the first group as ``lr``.
+
+    ``paramwise_cfg`` may hold mmpretrain's ``layer_decay_rate`` as well, of
+    which :func:`decay_by_layer` tells.
     """
 
     def __init__(self,
@@ -55,6 +60,10 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         singles = []
         with left_out_of_log(*SAID_OF_TENSORS):
             super().add_params(singles, module, **kwargs)
+        if 'layer_decay_rate' in self.paramwise_cfg:
+            decay_by_layer(singles, module,
+                           self.paramwise_cfg['layer_decay_rate'],
+                           self.base_lr)
         params.extend(self._merge(singles))
 
     def _merge(self, singles: List[dict]) -> List[dict]:
@@ -89,12 +98,16 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 def summarize(optimizer: Optimizer) -> str:
     """Say in one line what an optimiser trains."""
     groups = optimizer.param_groups
+    total = sum(len(group['params']) for group in groups)
+    start = (f'{type(optimizer).__name__} trains {total} tensors in '
+             f'{len(groups)} group(s)')
+    if len(groups) > FEW:
+        rates = [group['lr'] for group in groups]
+        return f'{start}, with lr from {min(rates):g} to {max(rates):g}.'
     parts = [
         '{} ({:,} numbers) with lr {:g} and weight decay {:g}'.format(
             len(group['params']),
             sum(tensor.numel() for tensor in group['params']), group['lr'],
             group.get('weight_decay', 0)) for group in groups
     ]
-    total = sum(len(group['params']) for group in groups)
-    return (f'{type(optimizer).__name__} trains {total} tensors in '
-            f'{len(groups)} group(s): {"; ".join(parts)}.')
+    return f'{start}: {"; ".join(parts)}.'
