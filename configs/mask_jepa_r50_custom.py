@@ -19,11 +19,12 @@ model = dict(
 optim_wrapper = dict(accumulative_counts=8)
 auto_scale_lr = dict(base_batch_size=8)
 # As often as Cityscapes is seen; of more than 5,000 images, as many in all as
-# of ADE20K.
+# of ADE20K, and of less than 50 as many as of these.
 train_cfg = dict(
     _delete_=True,
     type='PassBasedTrainLoop',
     max_passes=800,
-    max_images=4000000)
+    max_images=4000000,
+    min_images=40000)
 # A checkpoint holds no accumulated gradients.
 default_hooks = dict(checkpoint=dict(interval=2000))

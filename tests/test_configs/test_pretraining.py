@@ -131,6 +131,9 @@ def test_custom_images_are_seen_in_passes_on_one_gpu(path):
     gradients = config.optim_wrapper.accumulative_counts
     assert batch * gradients == 64
     assert config.default_hooks.checkpoint.interval % gradients == 0
+    # Of however few images, the warm-up is over after a third.
+    shortest = config.train_cfg.min_images / batch
+    assert config.param_scheduler[0].end <= shortest / 3
 
 
 def test_probe_config_holds_the_stock_data_set():

@@ -108,6 +108,8 @@ def train_cfg(**options):
     (dict(max_passes=0.2), 1),  # 1.6 images
     (dict(max_passes=3, max_images=10), 5),
     (dict(max_passes=1, max_images=1000), 4),
+    (dict(max_passes=1, max_images=1000, min_images=50), 25),
+    (dict(max_passes=3, min_images=20), 12),
     (dict(max_passes=3, max_iters=7), 7),
 ])
 def test_length_follows_from_the_images(make_runner, options, iterations):
@@ -138,6 +140,12 @@ def test_schedule_and_momentum_end_with_it(make_runner):
 def test_impossible_length_is_refused(make_runner, options):
     runner = make_runner(train_cfg(**options))
     with pytest.raises(ValueError, match='max_passes and max_images must be'):
+        runner.train()
+
+
+def test_bounds_that_cross_are_refused(make_runner):
+    runner = make_runner(train_cfg(max_passes=1, max_images=3, min_images=4))
+    with pytest.raises(ValueError, match='min_images=4 must not be above'):
         runner.train()
 
 

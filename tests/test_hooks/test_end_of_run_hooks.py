@@ -22,11 +22,16 @@ OPTIONS = {
 }
 
 
-def said(runner, *beginnings):
+def said(runner, *beginnings, level='INFO'):
     """Lines of the log that begin so, without the time."""
     text = next(Path(runner._log_dir).glob('*.log')).read_text()
-    lines = [line.rpartition(' - INFO - ')[2] for line in text.splitlines()]
+    lines = [line.rpartition(f' - {level} - ')[2]
+             for line in text.splitlines()]
     return [line for line in lines if line.startswith(beginnings)]
+
+
+def warned(runner, *beginnings):
+    return said(runner, *beginnings, level='WARNING')
 
 
 def test_run_and_its_resume_say_what_they_do(make_runner, image_folder):
@@ -58,7 +63,7 @@ def test_run_and_its_resume_say_what_they_do(make_runner, image_folder):
 
 def test_start_is_quiet(make_runner):
     """No line for each tensor, and no warning, between config and losses."""
-    runner = make_runner({'train_cfg.max_iters': 1})
+    runner = make_runner({'train_cfg.max_iters': 2})
     runner.train()
     text = next(Path(runner._log_dir).glob('*.log')).read_text()
     _, _, start = text.partition('Hooks will be executed')
@@ -67,6 +72,22 @@ def test_start_is_quiet(make_runner):
     assert 'paramwise_options' not in text and 'requires_grad' not in text
     # Optimiser, four of the summary, and where checkpoints go.
     assert start.count(' - mmengine - INFO - ') == 6
+
+
+def test_settings_of_longer_runs_with_more_images_are_named(make_runner):
+    """Eight images, three iterations, after which a rate may still rise."""
+    options = {'train_cfg.max_iters': 3, 'param_scheduler.0.end': 3,
+               'optim_wrapper.accumulative_counts': 4}
+    beginnings = ('param_scheduler.', 'A step of the optimiser')
+    runner = make_runner(options)
+    runner.train()
+    assert not warned(runner, *beginnings)
+    runner = make_runner({**options, 'param_scheduler.0.end': 4,
+                          'optim_wrapper.accumulative_counts': 5}, 'other')
+    runner.train()
+    schedule, batch = warned(runner, *beginnings)
+    assert '0 (LinearLR) ends at iteration 4, after the training' in schedule
+    assert 'takes 10 images, of the 8' in batch
 
 
 def test_parameters_are_counted_by_part(make_runner):

@@ -1,10 +1,13 @@
+import math
 from datetime import timedelta
+from typing import Iterator
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
+from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import Runner
 
 from ..utils import unwrap
@@ -14,6 +17,8 @@ from .step_watch import parameters_by_part
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
     """Say at the start what is trained, on what, for how long, and where to.
+
+    What is meant for more images, or a longer run, is a warning.
 
     After some iterations the estimated duration follows, without validations
     and other pauses.
@@ -35,6 +40,8 @@ class RunSummaryHook(Hook):
         for line in (network(runner), images(runner), length(runner),
                      output(runner)):
             runner.logger.info(line)
+        for line in (*endless_warm_ups(runner), *repeated_images(runner)):
+            runner.logger.warning(line)
 
     def after_train_iter(self, runner: Runner, **kwargs) -> None:
         """Estimate the duration."""
@@ -103,6 +110,29 @@ def length(runner: Runner) -> str:
             f'{on_each * processes * accumulated} images a step of the '
             f'optimiser ({on_each} x {processes} process(es) x {accumulated} '
             'iteration(s)).')
+
+
+def endless_warm_ups(runner: Runner) -> Iterator[str]:
+    """Find schedules of the learning rate that the training cuts off."""
+    for index, each in enumerate(runner.param_schedulers or ()):
+        if not each.by_epoch and runner.max_iters < each.end < INF:
+            yield (f'param_scheduler.{index} ({type(each).__name__}) ends at '
+                   f'iteration {each.end:,}, after the training: the learning '
+                   'rate does not get where it should. Set '
+                   f'param_scheduler.{index}.end='
+                   f'{math.ceil(runner.max_iters / 10)}, for example.')
+
+
+def repeated_images(runner: Runner) -> Iterator[str]:
+    """Find steps of the optimiser that see images more than once."""
+    loader = runner.train_dataloader
+    batch = loader.batch_sampler.batch_size * get_world_size()
+    batch *= runner.optim_wrapper._accumulative_counts
+    count = len(loader.dataset)
+    if batch > count:
+        yield (f'A step of the optimiser takes {batch} images, of the {count} '
+               'that there are: lower optim_wrapper.accumulative_counts or '
+               'train_dataloader.batch_size, for more steps.')
 
 
 def output(runner: Runner) -> str:
