@@ -17,8 +17,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader, Runner
-from scenes_and_globals import (IMAGE_SIZE, TINY_OPTIONS, draw_scene,
-                                forget_globals)
+from scenes_and_globals import (IMAGE_SIZE, TINY_OPTIONS, YAPF_USERS,
+                                draw_scene, forget_globals)
 from torch.utils.data import dataloader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,8 +59,10 @@ def stop_workers():
 @pytest.fixture(autouse=True)
 def plain_config_text(monkeypatch):
     """Spare each Runner the seconds that yapf takes to lay out its config."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode',
-                        lambda text, **kwargs: (text, True))
+    for module in YAPF_USERS:
+        monkeypatch.setattr(f'{module}.FormatCode',
+                            lambda text, **kwargs: (text, True),
+                            raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw
 
+# OpenMMLab's mmengine took it by name; onedl's asks yapf each time.
+YAPF_USERS = ('mmengine.config.config', 'yapf.yapflib.yapf_api')
 IMAGE_SIZE = 64  # pixels: a grid of 2x2 cells
 CHANNELS = 32  # as many as the groups of the group norms
 ATTENTION = dict(embed_dims=CHANNELS)

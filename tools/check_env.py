@@ -22,8 +22,9 @@ except ImportError:  # a bare environment has only pip's own copy
 
 ROOT = Path(__file__).resolve().parents[1]
 SET_UP = 'bash tools/setup_env.sh'
+STACKS = ('openmmlab', 'onedl')
 # Installed one by one, these would not fit each other.
-SET_UP_TOGETHER = ('torch', 'torchvision', 'mmcv')
+SET_UP_TOGETHER = ('torch', 'torchvision', 'mmcv', 'onedl-mmcv')
 
 
 class Finding(NamedTuple):
@@ -34,16 +35,57 @@ class Finding(NamedTuple):
     fix: str = ''
 
 
-def read_requirements() -> List[Requirement]:
-    """Read the supported ranges of setup.cfg and requirements.txt."""
+def read_requirements(*paths: str) -> List[Requirement]:
+    """Read the supported ranges of files of the repository."""
+    lines = [
+        line.partition('#')[0].strip() for path in paths
+        for line in (ROOT / path).read_text().splitlines()
+    ]
+    return [Requirement(line) for line in lines if line]
+
+
+def find_version(name: str) -> str:
+    """Find the version of an installed package, or 'missing'."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return 'missing'
+
+
+def supported_ranges() -> List[Requirement]:
+    """Read the ranges for Python, and for the stack that is installed.
+
+    Raises:
+        SystemExit: If neither stack is installed, or parts of both are.
+    """
     settings = configparser.ConfigParser()
     settings.read(ROOT / 'setup.cfg')
-    lines = (ROOT / 'requirements.txt').read_text().splitlines()
-    lines = [line.partition('#')[0].strip() for line in lines]
-    return [
-        Requirement('python' + settings['options']['python_requires']),
-        *(Requirement(line) for line in lines if line)
-    ]
+    parts = {}
+    for stack in STACKS:
+        ranges = read_requirements(f'requirements/{stack}.txt')
+        # The rest is what both stacks need.
+        names = [range.name for range in ranges if 'mm' in range.name]
+        parts[stack] = [
+            name for name in names if find_version(name) != 'missing'
+        ]
+    stacks = [stack for stack in STACKS if parts[stack]]
+    if not stacks:
+        raise SystemExit(
+            'Neither OpenMMLab nor its forks (onedl) are installed: run '
+            f'{SET_UP}, or activate the environment that has one of them.')
+    if len(stacks) > 1:
+        raise SystemExit(
+            "OpenMMLab and its forks are mixed and write over each other's "
+            f'files ({", ".join(sum(parts.values(), []))}): make an '
+            f'environment with one of them, such as by {SET_UP}.')
+    merged = {}  # what both files bound is one line
+    for range in [
+            Requirement('python' + settings['options']['python_requires']),
+            *read_requirements('requirements.txt',
+                               f'requirements/{stacks[0]}.txt')
+    ]:
+        merged.setdefault(range.name, range).specifier &= range.specifier
+    return list(merged.values())
 
 
 def check_version(requirement: Requirement) -> Finding:
@@ -55,10 +97,7 @@ def check_version(requirement: Requirement) -> Finding:
     if name == 'python':
         found, fix = platform.python_version(), f'PYTHON=python3.11 {SET_UP}'
     else:
-        try:
-            found = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found = 'missing'
+        found = find_version(name)
     if name in SET_UP_TOGETHER:
         fix = SET_UP
     if found != 'missing' and requirement.specifier.contains(
@@ -129,7 +168,7 @@ def run_deformable_attention(device: str) -> str:
 def check_environment() -> List[Finding]:
     """Make all checks."""
     return [
-        *map(check_version, read_requirements()),
+        *map(check_version, supported_ranges()),
         check_working('torchvision, compiled', import_torchvision),
         check_working('mmcv, compiled ops', import_compiled_ops),
         *(check_working(f'deformable attention, {device}',

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Make the environment: bash tools/setup_env.sh [--torch VERSION]
+# Make the environment: bash tools/setup_env.sh [--torch VERSION] [--stack STACK]
+# with OpenMMLab (--stack openmmlab, the default) or its maintained forks (onedl).
 # By default in .venv of the repository; MASK_JEPA_VENV names another place, PYTHON
 # another Python. FORCE_CUDA=1 or 0 decides for or against mmcv's CUDA ops where the
 # choice by itself (a GPU and nvcc are there) does not fit, MAX_JOBS how many files
 # are compiled at a time. Downloads and the compiled mmcv stay in uv's cache. A second
-# run takes seconds, and keeps the torch of the first one unless --torch names another.
+# run takes seconds, and keeps torch and stack of the first one unless told otherwise.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,11 +27,22 @@ fail() {
 
 read_arguments() {
     CHOSEN_TORCH=$(cat "$VENV/setup.torch" 2>/dev/null || true)
-    case ${1:-} in
-        --torch) CHOSEN_TORCH=${2:-none} ;;
-        --torch=*) CHOSEN_TORCH=${1#*=} ;;
-        -h | --help) sed -n '2,8s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
-        ?*) fail "there is no option $1; the only one is --torch VERSION." ;;
+    STACK=$(cat "$VENV/setup.stack" 2>/dev/null || echo openmmlab)
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --torch | --stack) set -- "$1=${2:-none}" "${@:3}"; continue ;;
+            --torch=*) CHOSEN_TORCH=${1#*=} ;;
+            --stack=*) STACK=${1#*=} ;;
+            -h | --help) sed -n '2,8s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
+            *) fail "there is no option $1, only --torch VERSION and --stack STACK." ;;
+        esac
+        shift
+    done
+    case $STACK in
+        openmmlab) LOCK=$REQUIREMENTS/lock.txt MMCV=mmcv ;;
+        onedl) LOCK=$REQUIREMENTS/lock-onedl.txt MMCV=onedl-mmcv ;;
+        *) fail "there is no stack '$STACK': choose --stack openmmlab (the" \
+            "default) or --stack onedl." ;;
     esac
     TORCH=${CHOSEN_TORCH:-$NEWEST_TORCH}
     case $TORCH in
@@ -133,19 +145,22 @@ uv_install() {
 make_venv() {
     say "[1/4] Virtual environment with Python $PYTHON_VERSION in $VENV, some seconds"
     # Half-made by an interrupted run, or its Python is gone, or it is for another
-    # torch, whose CUDA libraries share folders with those of this one.
+    # torch, whose CUDA libraries share folders with those of this one, or for the
+    # other stack, which has the same modules.
     if is_ours && ! { grep -qsx "torch $TORCH" "$STAMP" &&
+        [ "${OLD_STACK:-openmmlab}" = "$STACK" ] &&
         "$VENV_PYTHON" -m pip --version >/dev/null 2>&1; }; then
         find "$VENV" -mindepth 1 -maxdepth 1 ! -name setup.torch \
-            -exec rm -rf {} +
+            ! -name setup.stack -exec rm -rf {} +
     fi
     rm -f "$STAMP"
     echo "$CHOSEN_TORCH" >"$VENV/setup.torch"
+    echo "$STACK" >"$VENV/setup.stack"
     "$VENV_PYTHON" -m pip --version >/dev/null 2>&1 ||
         "$BASE_PYTHON" -m venv "$VENV" ||
         fail 'the virtual environment could not be made.'
     "$VENV_PYTHON" -m pip install --disable-pip-version-check --quiet \
-        --requirement <(sed -n '/^uv==/,/[^\\]$/p' "$REQUIREMENTS/lock.txt") ||
+        --requirement <(sed -n '/^uv==/,/[^\\]$/p' "$LOCK") ||
         fail 'pip could not install uv, which installs the rest.'
     read_pip_settings
 }
@@ -153,7 +168,7 @@ make_venv() {
 install_torch() {
     say "[2/4] torch $TORCH and what mmcv's build needs, about 1 minute on a" \
         "fast network (some GB)"
-    uv_install --constraint "$REQUIREMENTS/lock.txt" pip setuptools wheel \
+    uv_install --constraint "$LOCK" pip setuptools wheel \
         ninja numpy "torch==$TORCH" "torchvision==$TORCHVISION"
 }
 
@@ -191,8 +206,8 @@ sys.exit(sys.argv[1] == "cuda"
 install_locked() {
     # The setting does nothing but tell builds of mmcv apart in uv's cache.
     uv_install --no-deps --no-build-isolation \
-        --config-settings-package "mmcv:built-for=torch-$TORCH-$KIND" \
-        --requirements "$REQUIREMENTS/lock.txt" --editable "$ROOT" "$@"
+        --config-settings-package "$MMCV:built-for=torch-$TORCH-$KIND" \
+        --requirements "$LOCK" --editable "$ROOT" "$@"
 }
 
 install_packages() {
@@ -212,11 +227,11 @@ install_packages() {
     [ "$KIND" = cuda ] || export CUDA_VISIBLE_DEVICES=
     # What may be installed is for another torch or device, and what uv has at hand
     # from another machine.
-    mmcv_works 2>/dev/null || set -- --reinstall-package=mmcv
+    mmcv_works 2>/dev/null || set -- --reinstall-package="$MMCV"
     install_locked "$@"
     mmcv_works || {
         say "      mmcv's ops do not load; building them anew, $duration"
-        install_locked --reinstall-package=mmcv --no-cache
+        install_locked --reinstall-package="$MMCV" --no-cache
         mmcv_works || fail 'mmcv was built, but its ops do not load.'
     }
 }
@@ -231,8 +246,8 @@ install_frameworks() {
 }
 
 fingerprint() {
-    printf 'torch %s\npython %s\nops %s\nrepository %s\n' \
-        "$TORCH" "$PYTHON_VERSION" "$KIND" "$ROOT"
+    printf 'torch %s\nstack %s\npython %s\nops %s\nrepository %s\n' \
+        "$TORCH" "$STACK" "$PYTHON_VERSION" "$KIND" "$ROOT"
     cat "$REQUIREMENTS"/*.txt | cksum
 }
 
@@ -243,7 +258,7 @@ is_up_to_date() {
 
 report() {
     [ -z "$REMARK" ] || say "Note: $REMARK"
-    say "Ready ($1): torch $TORCH, mmcv ops for $KIND. Activate with:" \
+    say "Ready ($1): torch $TORCH, $STACK, mmcv ops for $KIND. Activate with:" \
         ". $VENV/bin/activate"
 }
 
@@ -251,6 +266,7 @@ read_arguments "$@"
 choose_python
 prepare_place
 OLD_KIND=$(sed -n 's/^ops //p' "$STAMP" 2>/dev/null || true)
+OLD_STACK=$(sed -n 's/^stack //p' "$STAMP" 2>/dev/null || true)
 if is_up_to_date; then
     report 'nothing to do'
     exit

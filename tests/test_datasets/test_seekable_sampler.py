@@ -53,6 +53,18 @@ def test_seek_continues_with_the_same_samples(first_draw, rank, world_size,
     assert draw(resumed, 60 - first_draw) == expected
 
 
+def test_loop_of_onedl_starts_where_it_asks_unless_it_was_sought():
+    expected = draw(make(), 60)
+    sampler = make()
+    sampler.skip(12)
+    assert draw(sampler, 48) == expected[12:]
+    # 12 are as many iterations of another batch size.
+    sampler = make(seed=99)
+    sampler.seek(5, seed=3)
+    sampler.skip(12)
+    assert draw(sampler, 55) == expected[5:]
+
+
 def test_each_iterator_starts_again():
     sampler = make()
     assert draw(sampler, 10) == draw(sampler, 10)

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import torch
 from mmengine.config import Config
-from scenes_and_globals import TINY_OPTIONS, draw_scene
+from scenes_and_globals import TINY_OPTIONS, YAPF_USERS, draw_scene
 from warm_python import ROOT, SERVER, become
 
 ITERATIONS, INTERVAL = 8, 2
@@ -67,8 +67,11 @@ WRITES = {
 def be_victim(blow, *command):
     """Be the process of a command, which a blow may end."""
     # Yapf takes seconds to lay a config out.
-    patch('mmengine.config.config.FormatCode',
-          lambda text, **kwargs: (text, True)).start()
+    for module in YAPF_USERS:
+        patch(
+            f'{module}.FormatCode',
+            lambda text, **kwargs: (text, True),
+            create=True).start()
     patch(
         'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
         lambda: True).start()

@@ -102,6 +102,18 @@ class SeekableInfiniteSampler(InfiniteSampler):
         self.first_draw = first_draw
         self.seed = seed
 
+    def skip(self, num_samples: int) -> None:
+        """Start where a resumed loop asks for, unless told by :meth:`seek`.
+
+        The loop of onedl-mmengine calls it, and knows of no other batch size
+        before.
+
+        Args:
+            num_samples (int): Number of samples that this rank has had, by
+                the present batch size.
+        """
+        self.first_draw = self.first_draw or num_samples
+
     def _infinite_indices(self) -> Iterator[int]:
         """As mmengine's, or each from a source that is drawn by weight."""
         if self.source_weights is None:

@@ -71,6 +71,8 @@ class ExactResumeHook(Hook):
             return
         seen = self._images_seen(runner, runner.iter)
         sampler.seek(math.ceil(seen / get_world_size()), runner.seed)
+        if hasattr(loop.dataloader_iterator, 'skip_iter'):
+            return  # of onedl-mmengine: the loop asks the sampler
         # The loop will throw away as many batches as it has done iterations.
         iterator = type(loop.dataloader_iterator)(loop.dataloader)
         loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)

@@ -4,12 +4,15 @@ from importlib.util import find_spec
 from typing import Optional, Sequence
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
 KINDS = ('.py', '.json', '.yaml', '.yml')
 PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Where an installed copy has the configs, for mim as well, and a clone.
 CONFIGS = (osp.join(PACKAGE, '.mim', 'configs'),
            osp.join(osp.dirname(osp.dirname(PACKAGE)), 'configs'))
+# By its module, mmengine finds `mmseg::` whatever distribution it comes from.
+MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 def find_config(name: str) -> str:
