@@ -9,7 +9,6 @@ from config_files import (BACKBONES, CONFIGS, FEW_LABELS, FINETUNING,
                           parse_finetuning, plain)
 from mmdet.registry import MODELS as DET_MODELS
 from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import MODELS, init_default_scope
 
 from projects.mask_jepa.weights import export_weights
@@ -73,15 +72,6 @@ def test_needs_nothing_of_this_project(path):
     assert init.checkpoint.endswith(f'/mask_jepa_{library}.pth')
     # A backbone of its own would only be downloaded and overwritten.
     assert config.model.backbone.get('init_cfg') is None
-
-
-def test_finds_mmseg_whatever_its_distribution_is_called(monkeypatch):
-    # As in a stock tool beside onedl-mmengine.
-    monkeypatch.delitem(MODULE2PACKAGE, 'mmseg')
-    paths = sorted(CONFIGS.glob('finetune/mmseg/*.py'))
-    assert len(paths) > 10
-    for path in paths:
-        assert Config.fromfile(path).default_scope == 'mmseg'
 
 
 @pytest.mark.parametrize('path', FULL_SIZE, ids=name)

@@ -115,9 +115,10 @@ def test_what_this_repository_publishes_is_read(run, monkeypatch, folder,
                                                 tmp_path):
     monkeypatch.chdir(ROOT)
     # So many are left to choose from; the data need not be here.
-    images = dict(mmseg=82, mmdet=39)
-    if folder.name == 'nuclei_labels':
-        images = dict(mmdet=652)
+    images = dict(
+        nuclei_labels=dict(mmdet=652),
+        camvid_full_labels=dict(mmseg=367)).get(
+            folder.name, dict(mmseg=82, mmdet=39))
     monkeypatch.setattr(
         COUNT_IMAGES, lambda config, library: images[library])
     printed = run(f'configs/experiments/{folder.name}.py', '--list', '--runs',

@@ -1,8 +1,6 @@
 """Semantic segmentation at CPU size, on CamVid."""
-# `mmseg::` is not found by the stock tools beside onedl-mmengine.
 _base_ = [
-    __import__('mmseg').__path__[0] +
-    '/.mim/configs/mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py',
+    'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py',
     '../../_base_/r18_tiny_network.py'
 ]
 

@@ -1,8 +1,5 @@
 """Stock Cityscapes Mask2Former, started from Mask-JEPA."""
-# `mmseg::` is not found by the stock tools beside onedl-mmengine.
-_base_ = __import__('mmseg').__path__[0] + (
-    '/.mim/configs/mask2former/'
-    'mask2former_r50_8xb2-90k_cityscapes-512x1024.py')
+_base_ = 'mmseg::mask2former/mask2former_r50_8xb2-90k_cityscapes-512x1024.py'
 # At model level: the head ignores an init_cfg of its own in silence.
 model = dict(
     init_cfg=dict(
