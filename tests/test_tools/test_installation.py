@@ -46,6 +46,8 @@ def installed(tmp_path_factory, root):
 @pytest.fixture(scope='module')
 def mim(installed, tmp_path_factory):
     """Run mim far from the clone; return its output."""
+    if metadata.packages_distributions()['mim'] == ['onedl-mim']:
+        pytest.skip('onedl-mim 0.5.1 takes the metadata for the package')
     folder = tmp_path_factory.mktemp('elsewhere')
 
     def run(*arguments):
@@ -111,10 +113,9 @@ def test_pretrains_hands_over_and_finetunes(mim, installed, root):
     assert 'pretrain/prediction_error' in output
 
     config = next(installed.rglob(FINETUNING))
-    mmseg, = metadata.packages_distributions()['mmseg']
-    mim('train', mmseg, config, '--work-dir', 'finetuned', *short,
+    mim('train', 'mmsegmentation', config, '--work-dir', 'finetuned', *short,
         'model.init_cfg.checkpoint=pretrained/mask_jepa_mmseg.pth')
-    output = mim('test', mmseg, config, '--checkpoint',
+    output = mim('test', 'mmsegmentation', config, '--checkpoint',
                  'finetuned/iter_1.pth', '--gpus', 0)
     assert 'mIoU' in output
 

@@ -92,7 +92,7 @@ def exit_on(*errors: Type[Exception], status: int = 1) -> Iterator[None]:
     except errors as error:
         if TRACEBACK in sys.argv:
             raise
-        sys.stdout.flush()  # what was printed before comes before, in pipes too
+        sys.stdout.flush()  # Else what was printed before may come after.
         # MMEngine says first what was being built.
         sentence = re.sub(r'^class `\w+` in \S+: ', '', str(error))
         sentence = sentence or (
