@@ -238,18 +238,22 @@ class Bench:
             raise AssertionError(f'{what}: {error}') from error
 
     def _resume(self, variant):
+        # A checkpoint of a stop counts among those that are kept.
+        saved = {int(each.stem.removeprefix('iter_'))
+                 for each in self.run.glob('iter_*.pth')}
         statuses = finish(self.train(variant, '--resume'))
         assert not any(statuses), self.output.read_text()[-2000:]
         whole = self.whole(variant)
         files, expected = ({each.name for each in folder.iterdir()
                             if each.suffix in ('.pth', '.partial')}
                            for folder in (self.run, whole))
-        # Of two that are kept, the older may be that of a stop.
-        older = {f'iter_{ITERATIONS - INTERVAL}.pth'}
-        assert len(files) == len(expected) and expected - files <= older, (
-            f'{files} is left')
-        for name in files & expected:
-            require_equal(load(self.run / name), load(whole / name))
+        saved.update(range(INTERVAL, ITERATIONS + 1, INTERVAL))
+        expected = {name for name in expected if not name.startswith('iter_')}
+        expected.update(f'iter_{each}.pth' for each in sorted(saved)[-2:])
+        assert files == expected, f'{files} is left'
+        for name in files:
+            if (whole / name).exists():
+                require_equal(load(self.run / name), load(whole / name))
 
 
 def load(path):

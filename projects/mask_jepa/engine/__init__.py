@@ -1,7 +1,8 @@
 from .choose_checkpoint import choose_checkpoint
-from .config_check import check_config, require_channels, try_model
+from .config_check import check_config
 from .grouped_constructor import GroupedOptimWrapperConstructor
 from .loss_log_processor import LossLogProcessor
+from .model_check import require_channels, try_model
 from .older_checkpoint import adapt_older_checkpoint
 from .pass_based_train_loop import PassBasedTrainLoop
 from .resolve_config import (cropped_as_training, find_setting, is_unlabeled,

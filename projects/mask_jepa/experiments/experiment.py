@@ -7,6 +7,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+from ..utils import load_config
 from ..weights import BRANCHES, PARTS, TARGET_LIBRARIES
 from .runs import Finetuning, Pretraining, Task, merge_options
 
@@ -126,7 +127,7 @@ def _task(name: str, entry: Dict) -> Task:
 
 
 def _load(entry: Dict) -> Config:
-    config = Config.fromfile(entry.config)
+    config = load_config(entry.config)
     merge_options(config, entry.get('options', {}))
     return config
 

@@ -1,7 +1,8 @@
 import os
 import os.path as osp
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -11,8 +12,6 @@ PACKAGE = osp.dirname(osp.dirname(osp.realpath(__file__)))
 # Where an installed copy has the configs, for mim as well, and a clone.
 CONFIGS = (osp.join(PACKAGE, '.mim', 'configs'),
            osp.join(osp.dirname(osp.dirname(PACKAGE)), 'configs'))
-# By its module, mmengine finds `mmseg::` whatever distribution it comes from.
-MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 def find_config(name: str) -> str:
@@ -28,6 +27,19 @@ def find_config(name: str) -> str:
     return next(filter(osp.isfile, candidates), name)
 
 
+@contextmanager
+def finding_mmseg() -> Iterator[None]:
+    """Let mmengine find `mmseg::` by its module, whatever the distribution is
+    called."""
+    distribution = MODULE2PACKAGE['mmseg']
+    MODULE2PACKAGE['mmseg'] = 'mmseg'
+    try:
+        yield
+    finally:
+        MODULE2PACKAGE['mmseg'] = distribution
+
+
+@finding_mmseg()
 def load_config(name: str,
                 options: Optional[dict] = None,
                 **data: Optional[Sequence[str]]) -> Config:
