@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..datasets import (LoadUnlabeledImage, UnlabeledImageDataset,
                         UnreadableImageError, is_archive)
-from ..engine.resolve_config import find_setting
+from ..engine import find_setting
 from ..evaluation import find_encoder, load_model
 from ..utils import load_config, refusing_objects
 from ..weights import load_checkpoint, pretraining_config
@@ -120,11 +120,11 @@ def reading_of(checkpoint: dict, cfg: Config) -> dict:
     """Find how a pretraining read its images: the arguments of
     :class:`LoadUnlabeledImage`, with the range of values that it measured."""
     dataset = cfg.train_dataloader.dataset
-    settings = {key: find_setting(dataset, key) for key in READING}
-    for transform in find_setting(dataset, 'pipeline')[:1]:
-        settings.update(
-            {key: transform.get(key, settings[key])
-             for key in READING})
+    first = find_setting(dataset, 'pipeline')[0]
+    settings = {
+        key: first.get(key) or find_setting(dataset, key)
+        for key in READING
+    }
     settings['value_range'] = checkpoint['meta'].get(
         'value_range') or settings['value_range']
     return {key: value for key, value in settings.items() if value}
