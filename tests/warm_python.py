@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER = multiprocessing.get_context('forkserver')
-SERVER.set_forkserver_preload(['projects.mask_jepa', 'mmengine.runner'])
+SERVER.set_forkserver_preload(['mask_jepa', 'mmengine.runner'])
 
 
 def run_script(script, *arguments, fails=False, **environment):

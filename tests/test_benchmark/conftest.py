@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from projects.mask_jepa.benchmark import TrainingStep, make_arm
+from mask_jepa.benchmark import TrainingStep, make_arm
 
 
 @pytest.fixture

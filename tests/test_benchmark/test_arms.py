@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from projects.mask_jepa.benchmark import ARMS, make_arm
+from mask_jepa.benchmark import ARMS, make_arm
 
 
 @pytest.mark.parametrize('arm', ARMS)

@@ -7,11 +7,10 @@ from mmcv.cnn.bricks.transformer import MultiScaleDeformableAttention
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from projects.mask_jepa.benchmark import (StepCounts, bytes_kept_for_backward,
-                                          compare, count_flops, measure,
-                                          usable_tflops)
-from projects.mask_jepa.models import DeformableAttention
-from projects.mask_jepa.models.deformable_attention import Levels
+from mask_jepa.benchmark import (StepCounts, bytes_kept_for_backward, compare,
+                                 count_flops, measure, usable_tflops)
+from mask_jepa.models import DeformableAttention
+from mask_jepa.models.deformable_attention import Levels
 
 CHANNELS, HEADS, LEVELS, POINTS = 16, 4, 2, 3
 SHAPES = ((2, 3), (4, 6))

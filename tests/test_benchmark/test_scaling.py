@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from projects.mask_jepa.benchmark import TrainingStep, measure_scaling
-from projects.mask_jepa.benchmark.scaling import growth
+from mask_jepa.benchmark import TrainingStep, measure_scaling
+from mask_jepa.benchmark.scaling import growth
 
 
 def test_growth_is_that_of_a_doubling():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from projects.mask_jepa.utils import load_config
+from mask_jepa.utils import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))

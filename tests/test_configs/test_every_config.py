@@ -8,7 +8,7 @@ from config_files import CONFIGS, PRETRAINING, load, name, plain
 from mmengine.config import Config
 from modelindex.load_model_index import load as load_index
 
-from projects.mask_jepa.engine import check_config, config_pairs
+from mask_jepa.engine import check_config, config_pairs
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.rglob('*.py')), ids=name)

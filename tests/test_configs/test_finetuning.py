@@ -11,7 +11,7 @@ from mmdet.registry import MODELS as DET_MODELS
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from projects.mask_jepa.weights import export_weights
+from mask_jepa.weights import export_weights
 
 CLASSES = {
     'coco': (80, 0),

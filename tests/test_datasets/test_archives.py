@@ -12,10 +12,8 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from projects.mask_jepa.datasets import (LoadUnlabeledImage,
-                                         ReadUnlabeledImage,
-                                         UnlabeledImageDataset,
-                                         UnreadableImageError)
+from mask_jepa.datasets import (LoadUnlabeledImage, ReadUnlabeledImage,
+                                UnlabeledImageDataset, UnreadableImageError)
 
 NAMES = ['a/0.jpg', 'a/1.PNG', 'b c/2.tif', '3.jpg', 'ü/4.jpg']
 OTHERS = ['a/0.json', 'a/._0.jpg', 'a/0.cls', '0.txt', 'masks/5.png']

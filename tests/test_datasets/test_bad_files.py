@@ -9,11 +9,9 @@ from mmengine.logging import MMLogger
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from projects.mask_jepa.datasets import (LoadUnlabeledImage,
-                                         ReadUnlabeledImage,
-                                         SeekableInfiniteSampler,
-                                         UnlabeledImageDataset,
-                                         UnreadableImageError)
+from mask_jepa.datasets import (LoadUnlabeledImage, ReadUnlabeledImage,
+                                SeekableInfiniteSampler, UnlabeledImageDataset,
+                                UnreadableImageError)
 
 BAD = ('corrupt.jpg', 'truncated.jpg', 'zero.png')
 WHOLE = [dict(type='LoadUnlabeledImage')]

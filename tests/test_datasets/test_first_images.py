@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.datasets import UnlabeledImageDataset
 
 
 def make(source, **options):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projects.mask_jepa.datasets import (LoadUnlabeledImage,
-                                         UnreadableImageError)
+from mask_jepa.datasets import LoadUnlabeledImage, UnreadableImageError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -7,10 +7,10 @@ import torch
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import ExifTags, Image
 
-from projects.mask_jepa.datasets import (DecodeRandomResizedCrop, EncodedImage,
-                                         ReadUnlabeledImage, SeededIndex,
-                                         UnlabeledImageDataset,
-                                         UnreadableImageError, load_seeded)
+from mask_jepa.datasets import (DecodeRandomResizedCrop, EncodedImage,
+                                ReadUnlabeledImage, SeededIndex,
+                                UnlabeledImageDataset, UnreadableImageError,
+                                load_seeded)
 
 CROP = dict(crop_ratio_range=(0.2, 1.0))
 OURS = [

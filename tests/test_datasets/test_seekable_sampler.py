@@ -9,7 +9,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from PIL import Image
 
-from projects.mask_jepa.datasets import SeededIndex, SeekableInfiniteSampler
+from mask_jepa.datasets import SeededIndex, SeekableInfiniteSampler
 
 
 class Images(torch.utils.data.Dataset):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from projects.mask_jepa.datasets import SeededIndex, UnlabeledImageDataset
-from projects.mask_jepa.datasets import image_folder as image_folder_module
-from projects.mask_jepa.datasets import load_seeded
+from mask_jepa.datasets import SeededIndex, UnlabeledImageDataset
+from mask_jepa.datasets import image_folder as image_folder_module
+from mask_jepa.datasets import load_seeded
 
 LOAD = [dict(type='LoadUnlabeledImage')]
 AUGMENT = [

@@ -9,8 +9,8 @@ from mmpretrain.models import ResNet, TIMMBackbone, VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
-from projects.mask_jepa.models.timm_backbone import FrozenNormTIMMBackbone
-from projects.mask_jepa.utils import RunError
+from mask_jepa.models.timm_backbone import FrozenNormTIMMBackbone
+from mask_jepa.utils import RunError
 
 RATE, LR = 0.5, 1e-3
 NUM_LAYERS = 4

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import LOG_PROCESSORS
 
-from projects.mask_jepa.engine import resolve_config
+from mask_jepa.engine import resolve_config
 
 # What tools settle in a config before they build a Runner.
 

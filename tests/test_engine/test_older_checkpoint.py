@@ -19,8 +19,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from torch import nn
 
-from projects.mask_jepa.engine import adapt_older_checkpoint
-from projects.mask_jepa.weights import load_checkpoint, pretraining_config
+from mask_jepa.engine import adapt_older_checkpoint
+from mask_jepa.weights import load_checkpoint, pretraining_config
 
 PATH = Path(__file__).parents[1] / 'data' / 'v0.1.0_iter_4.pth'
 CHANNELS = 16

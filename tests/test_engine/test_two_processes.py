@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 from scenes_and_globals import draw_scene, forget_globals
 from torch import multiprocessing
 
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.utils import prepare_cpu_distributed
+from mask_jepa.engine import resolve_config
+from mask_jepa.utils import prepare_cpu_distributed
 
 pytestmark = pytest.mark.slow
 MESSAGES = ('all_reduce', 'all_gather', 'all_gather_object', 'broadcast',

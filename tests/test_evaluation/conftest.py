@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projects.mask_jepa.evaluation import (build_probe_evaluator,
-                                           build_probe_loaders)
+from mask_jepa.evaluation import build_probe_evaluator, build_probe_loaders
 
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
 

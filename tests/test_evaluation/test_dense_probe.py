@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import jaccard_score
 from sklearn.preprocessing import StandardScaler
 
-from projects.mask_jepa.evaluation import DenseProbe, dense_probe
+from mask_jepa.evaluation import DenseProbe, dense_probe
 
 
 def measure(model, parts, **options):

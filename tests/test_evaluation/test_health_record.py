@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from projects.mask_jepa.evaluation.health_record import (COLLAPSED,
-                                                         PARTIAL_COLLAPSE,
-                                                         HealthRecord,
-                                                         health_rules)
+from mask_jepa.evaluation.health_record import (COLLAPSED, PARTIAL_COLLAPSE,
+                                                HealthRecord, health_rules)
 
 NAN = float('nan')
 CHANNELS = 40

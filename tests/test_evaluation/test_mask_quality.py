@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from projects.mask_jepa.evaluation import MaskQuality
+from mask_jepa.evaluation import MaskQuality
 
 
 def boxes(*corners):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.evaluation import PretrainMetric
+from mask_jepa.evaluation import PretrainMetric
 
 
 def make_sample(seed, reconstruction=True):

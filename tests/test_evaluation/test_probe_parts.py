@@ -8,12 +8,10 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from projects.mask_jepa.evaluation import (build_probe_evaluator,
-                                           build_probe_loaders)
-from projects.mask_jepa.evaluation.label_grid import (count_classes,
-                                                      upsample_scores)
-from projects.mask_jepa.evaluation.probe_classifiers import (
-    NearestNeighborProbe, RidgeProbe)
+from mask_jepa.evaluation import build_probe_evaluator, build_probe_loaders
+from mask_jepa.evaluation.label_grid import count_classes, upsample_scores
+from mask_jepa.evaluation.probe_classifiers import (NearestNeighborProbe,
+                                                    RidgeProbe)
 
 # Labels on the grid of the features, and scores back on that of labels.
 

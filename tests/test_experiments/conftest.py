@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-COUNT_IMAGES = 'projects.mask_jepa.experiments.experiment.count_images'
+COUNT_IMAGES = 'mask_jepa.experiments.experiment.count_images'
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Runs that are made of next to nothing."""
 from mmengine.config import Config
 
-from projects.mask_jepa.experiments.runs import Finetuning, Pretraining, Task
-from projects.mask_jepa.weights import PARTS
+from mask_jepa.experiments.runs import Finetuning, Pretraining, Task
+from mask_jepa.weights import PARTS
 
 
 def small_pretraining(name='ours', seed=0, library='mask_jepa', **settings):

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.datasets import UnlabeledImageDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS = ROOT / 'configs' / 'experiments'

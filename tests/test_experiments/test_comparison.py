@@ -7,11 +7,9 @@ import pytest
 from matplotlib.image import imread
 from scipy.stats import ttest_rel
 
-from projects.mask_jepa.experiments import (RunStore, read_experiment,
-                                            write_results)
-from projects.mask_jepa.experiments.comparison import (ArmScores, Cell, draw,
-                                                       group_scores,
-                                                       make_tables)
+from mask_jepa.experiments import RunStore, read_experiment, write_results
+from mask_jepa.experiments.comparison import (ArmScores, Cell, draw,
+                                              group_scores, make_tables)
 
 CELLS = [
     Cell('streets', 4, 'mIoU', [

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from projects.mask_jepa.experiments import choose_images
-from projects.mask_jepa.experiments.experiment import (count_images,
-                                                       read_experiment)
+from mask_jepa.experiments import choose_images
+from mask_jepa.experiments.experiment import count_images, read_experiment
 
 
 def runs_of(experiment):

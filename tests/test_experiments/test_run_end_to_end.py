@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
-from projects.mask_jepa.utils import stock_tool
+from mask_jepa.utils import stock_tool
 
 pytestmark = pytest.mark.slow
 

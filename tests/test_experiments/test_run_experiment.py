@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from projects.mask_jepa.experiments import (RunStore, read_experiment,
-                                            write_results)
+from mask_jepa.experiments import RunStore, read_experiment, write_results
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT_IMAGES = 'projects.mask_jepa.experiments.experiment.count_images'
+COUNT_IMAGES = 'mask_jepa.experiments.experiment.count_images'
 
 
 def test_list_says_what_is_missing_and_makes_nothing(run, write_plan):

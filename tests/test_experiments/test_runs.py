@@ -13,9 +13,9 @@ import torch
 from mmengine.config import Config
 from small_runs import small_finetuning, small_pretraining
 
-from projects.mask_jepa.experiments import choose_images
-from projects.mask_jepa.experiments.run_store import RunStore, describe_code
-from projects.mask_jepa.experiments.runs import Pretraining, slug
+from mask_jepa.experiments import choose_images
+from mask_jepa.experiments.run_store import RunStore, describe_code
+from mask_jepa.experiments.runs import Pretraining, slug
 
 
 def test_labelled_images_are_some_of_those_that_the_task_leaves():
@@ -201,7 +201,7 @@ def test_names_become_fit_for_folders(name, folder):
 # Where runs lie, who makes them, and what is known of them.
 
 
-DESCRIBE_CODE = 'projects.mask_jepa.experiments.run_store.describe_code'
+DESCRIBE_CODE = 'mask_jepa.experiments.run_store.describe_code'
 PUBLISHED = 'results.json'
 
 

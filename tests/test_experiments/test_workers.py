@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from projects.mask_jepa.experiments import (Finetuning, Pretraining, RunStore,
-                                            Workers)
-from projects.mask_jepa.experiments.runs import Task
+from mask_jepa.experiments import Finetuning, Pretraining, RunStore, Workers
+from mask_jepa.experiments.runs import Task
 
 # In every command: tell what happens, and wait for others.
 PRELUDE = """\

@@ -17,7 +17,7 @@ def python():
 def two_ranks(tmp_path):
     """Train in two processes; return their exit statuses and outputs."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['projects.mask_jepa', 'mmengine.runner'])
+    context.set_forkserver_preload(['mask_jepa', 'mmengine.runner'])
 
     def train(config, **options):
         config_file = tmp_path / 'two_ranks.py'

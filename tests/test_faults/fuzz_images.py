@@ -22,7 +22,7 @@ from mmdet.utils import register_all_modules
 from mmengine.dataset import Compose
 from PIL import Image
 
-from projects.mask_jepa.datasets import UnreadableImageError
+from mask_jepa.datasets import UnreadableImageError
 
 SECONDS = 5  # of computing, for one file
 GIGABYTE = 2**30

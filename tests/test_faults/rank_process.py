@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from projects.mask_jepa.utils import (collective_timeout, naming_absent_ranks,
-                                      prepare_cpu_distributed)
+from mask_jepa.utils import (collective_timeout, naming_absent_ranks,
+                             prepare_cpu_distributed)
 
 
 class Tell(Hook):

@@ -7,9 +7,8 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.hooks import NonFiniteLossError
-from projects.mask_jepa.utils import (RunError, find_newest_whole,
-                                      find_non_finite)
+from mask_jepa.hooks import NonFiniteLossError
+from mask_jepa.utils import RunError, find_newest_whole, find_non_finite
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, -1e27])

@@ -14,9 +14,9 @@ from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from warm_python import ROOT, run_script
 
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.utils import load_without_objects, refuse_objects
-from projects.mask_jepa.weights import load_foreign_weights
+from mask_jepa.report import read_run
+from mask_jepa.utils import load_without_objects, refuse_objects
+from mask_jepa.weights import load_foreign_weights
 
 ABSENT = 'http://localhost:9/weights.pth'  # where nobody listens
 WEIGHTS = {'backbone.a': torch.arange(6.).view(2, 3)}

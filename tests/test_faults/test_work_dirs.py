@@ -7,8 +7,8 @@ from collections import namedtuple
 
 import pytest
 
-from projects.mask_jepa.utils import (RunError, find_newest_whole, locked,
-                                      prepare_work_dir)
+from mask_jepa.utils import (RunError, find_newest_whole, locked,
+                             prepare_work_dir)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_file_as_work_dir_is_one_sentence(python, config_file):
 
 HOLD = '''
 import sys, time
-from projects.mask_jepa.utils import locked
+from mask_jepa.utils import locked
 with locked(sys.argv[1]):
     print('locked', flush=True)
     time.sleep(60)

@@ -7,8 +7,8 @@ import pytest
 from mmengine.config import Config
 from warm_python import ROOT, run_script
 
-from projects.mask_jepa.engine import check_config, find_unused_settings
-from projects.mask_jepa.utils import CFG_OPTIONS, load_config
+from mask_jepa.engine import check_config, find_unused_settings
+from mask_jepa.utils import CFG_OPTIONS, load_config
 
 DATA = 'train_dataloader.dataset'
 TABLE = (Path(__file__).parent / 'wrong_configs.txt').read_text()

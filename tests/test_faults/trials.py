@@ -20,9 +20,9 @@ from test_programs_in_files import FORMATS, PROGRAMS, STOCK, WEIGHTS
 from test_wrong_configs import DATA, WRONG
 from warm_python import ROOT
 
-from projects.mask_jepa.datasets import IMAGE_LIST
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.utils import find_newest_whole
+from mask_jepa.datasets import IMAGE_LIST
+from mask_jepa.report import read_run
+from mask_jepa.utils import find_newest_whole
 
 SIGNALS = 5 * [signal.SIGKILL] + 2 * [signal.SIGTERM] + 2 * [signal.SIGINT]
 DAMAGES = ('a bit', 'a lost byte', 'the end', 'zeros', 'noise', 'all of it',

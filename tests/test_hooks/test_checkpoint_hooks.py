@@ -8,9 +8,9 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, MMLogger
 
-from projects.mask_jepa.hooks import AtomicCheckpointHook
-from projects.mask_jepa.hooks.plain_message_hub_hook import (
-    PlainMessageHubHook, to_plain)
+from mask_jepa.hooks import AtomicCheckpointHook
+from mask_jepa.hooks.plain_message_hub_hook import (PlainMessageHubHook,
+                                                    to_plain)
 
 # AtomicCheckpointHook: whole files, and not too many.
 

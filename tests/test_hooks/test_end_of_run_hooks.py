@@ -6,10 +6,9 @@ import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper
 
-from projects.mask_jepa.hooks import ExportHook, RunSummaryHook
-from projects.mask_jepa.hooks.run_summary_hook import (duration, network,
-                                                       precision)
-from projects.mask_jepa.weights import export_weights
+from mask_jepa.hooks import ExportHook, RunSummaryHook
+from mask_jepa.hooks.run_summary_hook import duration, network, precision
+from mask_jepa.weights import export_weights
 
 # RunSummaryHook.
 

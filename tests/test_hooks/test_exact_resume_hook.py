@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.datasets import UnlabeledImageDataset
 
 HALF = 4
 DROPOUT = 'model.panoptic_head.transformer_decoder.layer_cfg.ffn_cfg.ffn_drop'

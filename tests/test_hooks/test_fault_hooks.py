@@ -10,8 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
-from projects.mask_jepa.hooks import (NonFiniteLossError, RankConsistencyHook,
-                                      rank_consistency_hook)
+from mask_jepa.hooks import (NonFiniteLossError, RankConsistencyHook,
+                             rank_consistency_hook)
 
 # NonFiniteLossHook: a loss that is no number.
 

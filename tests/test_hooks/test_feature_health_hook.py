@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.evaluation.health_check import check_health
-from projects.mask_jepa.hooks import FeatureHealthHook, feature_health_hook
+from mask_jepa.evaluation.health_check import check_health
+from mask_jepa.hooks import FeatureHealthHook, feature_health_hook
 
 PARTS = ('backbone', 'pixel_decoder', 'transformer_decoder',
          'pretraining_parts')

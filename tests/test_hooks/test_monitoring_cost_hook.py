@@ -10,11 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from torch import nn
 
-from projects.mask_jepa.hooks import MonitoringCostHook, monitoring_cost_hook
-from projects.mask_jepa.hooks.step_watch import (StepWatch, parameters_by_part,
-                                                 total_norm)
-from projects.mask_jepa.utils import (monitoring_seconds,
-                                      note_monitoring_seconds)
+from mask_jepa.hooks import MonitoringCostHook, monitoring_cost_hook
+from mask_jepa.hooks.step_watch import (StepWatch, parameters_by_part,
+                                        total_norm)
+from mask_jepa.utils import monitoring_seconds, note_monitoring_seconds
 
 PARTS = ('backbone', 'pixel_decoder', 'transformer_decoder',
          'pretraining_parts')

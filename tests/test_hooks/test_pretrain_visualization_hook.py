@@ -10,9 +10,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import \
     EventAccumulator
 
-from projects.mask_jepa.hooks import (PretrainVisualizationHook,
-                                      pretrain_visualization_hook)
-from projects.mask_jepa.models.step_random import first_step
+from mask_jepa.hooks import (PretrainVisualizationHook,
+                             pretrain_visualization_hook)
+from mask_jepa.models.step_random import first_step
 
 KEY = 'default_hooks.visualization'
 

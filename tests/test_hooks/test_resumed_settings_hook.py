@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.datasets import SeekableInfiniteSampler
-from projects.mask_jepa.hooks.resumed_settings_hook import differences
-from projects.mask_jepa.utils import RunError
+from mask_jepa.datasets import SeekableInfiniteSampler
+from mask_jepa.hooks.resumed_settings_hook import differences
+from mask_jepa.utils import RunError
 
 pytestmark = pytest.mark.slow
 HALF, WHOLE = 2, 4

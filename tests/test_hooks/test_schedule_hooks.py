@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.hooks import EMATargetHook, QueryNoiseHook
+from mask_jepa.hooks import EMATargetHook, QueryNoiseHook
 
 # EMATargetHook: momentum and copies.
 

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.losses import (JEPALoss, ReconstructionLoss,
-                                       VarianceCovarianceLoss,
-                                       prediction_error)
+from mask_jepa.losses import (JEPALoss, ReconstructionLoss,
+                              VarianceCovarianceLoss, prediction_error)
 
 # The error of the predicted map, JEPALoss.
 

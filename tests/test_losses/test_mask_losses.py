@@ -10,9 +10,8 @@ import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 from mmdet.registry import MODELS, TASK_UTILS
 
-from projects.mask_jepa.benchmark import StepCounts
-from projects.mask_jepa.losses import (MaskLabels, MaskLevelLoss,
-                                       MatchedMaskLoss)
+from mask_jepa.benchmark import StepCounts
+from mask_jepa.losses import MaskLabels, MaskLevelLoss, MatchedMaskLoss
 
 # The level of the mask logits, MaskLevelLoss.
 

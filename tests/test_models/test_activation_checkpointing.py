@@ -7,10 +7,10 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config, ConfigDict
 
-from projects.mask_jepa.benchmark import bytes_kept_for_backward
-from projects.mask_jepa.engine import resolve_config
-from projects.mask_jepa.models.activation_checkpointing import (
-    checkpoint_activations, layers_of)
+from mask_jepa.benchmark import bytes_kept_for_backward
+from mask_jepa.engine import resolve_config
+from mask_jepa.models.activation_checkpointing import (checkpoint_activations,
+                                                       layers_of)
 
 NAMES = [
     'backbone', 'panoptic_head.pixel_decoder.encoder',

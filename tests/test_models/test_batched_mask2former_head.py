@@ -13,9 +13,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from projects.mask_jepa.benchmark import StepCounts
-from projects.mask_jepa.models import DeformablePixelDecoder
-from projects.mask_jepa.models.batched_mask2former_head import split_classes
+from mask_jepa.benchmark import StepCounts
+from mask_jepa.models import DeformablePixelDecoder
+from mask_jepa.models.batched_mask2former_head import split_classes
 
 STOCK = {
     'instance': 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
@@ -26,8 +26,8 @@ STOCK = {
 }
 BATCHED = dict.fromkeys(
     ('instance', 'panoptic'),
-    'projects.mask_jepa.models.BatchedMask2FormerHead') | dict(
-        semantic='projects.mask_jepa.models.mmseg_head.BatchedMask2FormerHead')
+    'mask_jepa.models.BatchedMask2FormerHead') | dict(
+        semantic='mask_jepa.models.mmseg_head.BatchedMask2FormerHead')
 TRAIN_CFG = dict(instance='train_cfg', panoptic='train_cfg',
                  semantic='decode_head.train_cfg')
 SIZE = 64

@@ -9,9 +9,10 @@ from mmcv.cnn.bricks.transformer import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import \
     multi_scale_deformable_attn_pytorch
 
-from projects.mask_jepa.models import DeformableAttention
-from projects.mask_jepa.models.deformable_attention import (
-    Levels, deformable_attention, resolve_operator)
+from mask_jepa.models import DeformableAttention
+from mask_jepa.models.deformable_attention import (Levels,
+                                                   deformable_attention,
+                                                   resolve_operator)
 
 SHAPES = ((3, 5), (4, 2), (1, 6))
 CPU = torch.device('cpu')
@@ -105,7 +106,7 @@ def test_sampling_stays_in_float32_under_autocast(layers, monkeypatch):
         return deformable_attention(value, levels, locations, weights)
 
     monkeypatch.setattr(
-        'projects.mask_jepa.models.deformable_attention.deformable_attention',
+        'mask_jepa.models.deformable_attention.deformable_attention',
         spy)
     query, position = torch.randn(2, 29, 16), torch.randn(1, 29, 16)
     exact = run(layers[1], query, position)
@@ -129,7 +130,7 @@ def test_sampling_stays_in_float32_under_autocast(layers, monkeypatch):
 ])
 def test_choice_of_the_operator(operator, compiled_with, triton, expected,
                                 monkeypatch):
-    path = 'projects.mask_jepa.models.deformable_attention.'
+    path = 'mask_jepa.models.deformable_attention.'
     monkeypatch.setattr(f'{path}get_compiling_cuda_version',
                         lambda: compiled_with)
     monkeypatch.setattr(f'{path}triton_works', lambda: triton)
@@ -139,9 +140,9 @@ def test_choice_of_the_operator(operator, compiled_with, triton, expected,
 
 TRITON = """
 import torch
-from projects.mask_jepa.models.deformable_attention import (
+from mask_jepa.models.deformable_attention import (
     Levels, deformable_attention)
-from projects.mask_jepa.models.deformable_attention_triton import (
+from mask_jepa.models.deformable_attention_triton import (
     TritonDeformableAttention)
 torch.manual_seed(0)
 levels = Levels.of(((3, 5), (4, 2), (1, 6)), torch.device('cpu'))

@@ -7,8 +7,7 @@ from mmdet.models.layers import MSDeformAttnPixelDecoder
 from mmdet.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from projects.mask_jepa.models import (DeformableAttention,
-                                       DeformablePixelDecoder)
+from mask_jepa.models import DeformableAttention, DeformablePixelDecoder
 
 SIZES = ((20, 12), (10, 6), (5, 3), (3, 2))  # a side of 5 is no half of it
 
@@ -107,9 +106,9 @@ def test_heirs_of_mmdet_are_left_alone(stock):
 def test_operator_is_named_in_the_log(stock, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'projects.mask_jepa.models.deformable_attention.triton_works',
+        'mask_jepa.models.deformable_attention.triton_works',
         lambda: False)
-    path = 'projects.mask_jepa.models.deformable_pixel_decoder.'
+    path = 'mask_jepa.models.deformable_pixel_decoder.'
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     monkeypatch.setattr(f'{path}print_log',
                         lambda message, **kwargs: said.append(message))

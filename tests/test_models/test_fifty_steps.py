@@ -5,7 +5,7 @@ from mmdet.models.dense_heads import mask2former_head
 from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 
-from projects.mask_jepa.models import DeformablePixelDecoder
+from mask_jepa.models import DeformablePixelDecoder
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.models import PlaceCentering
+from mask_jepa.models import PlaceCentering
 
 CHANNELS, SIZE = 6, 4
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, pairwise_distances_argmin
 
-from projects.mask_jepa.models import Prototypes
+from mask_jepa.models import Prototypes
 
 CHANNELS, SIZE, NUM = 5, 8, 4
 

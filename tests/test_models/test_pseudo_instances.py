@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from projects.mask_jepa.models import PseudoInstances
-from projects.mask_jepa.models.connected_components import connected_components
+from mask_jepa.models import PseudoInstances
+from mask_jepa.models.connected_components import connected_components
 
 SIDE, STRIDE = 128, 4
 # Centre (x, y) and radius in pixels; all are bright on a dark ground.

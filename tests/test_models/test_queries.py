@@ -2,9 +2,9 @@
 import pytest
 import torch
 
-from projects.mask_jepa.models.query_to_map import QueryToMap
-from projects.mask_jepa.models.random_queries import RandomQueries
-from projects.mask_jepa.models.reconstruction_head import ReconstructionHead
+from mask_jepa.models.query_to_map import QueryToMap
+from mask_jepa.models.random_queries import RandomQueries
+from mask_jepa.models.reconstruction_head import ReconstructionHead
 
 # Queries between the learned ones and noise.
 

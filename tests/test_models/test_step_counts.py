@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from projects.mask_jepa.benchmark import StepCounts
+from mask_jepa.benchmark import StepCounts
 
 
 def count(model, images):

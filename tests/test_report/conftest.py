@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from projects.mask_jepa.report import read_run
+from mask_jepa.report import read_run
 
 PARTS = ('backbone', 'pixel_decoder', 'transformer_decoder',
          'pretraining_parts')

@@ -2,8 +2,8 @@ from math import inf, nan
 
 import pytest
 
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.report.charts import draw_charts, thin
+from mask_jepa.report import read_run
+from mask_jepa.report.charts import draw_charts, thin
 
 
 @pytest.fixture

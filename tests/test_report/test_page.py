@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projects.mask_jepa.report import read_run, write_report
-from projects.mask_jepa.report.page import LARGE_PICTURE, embed_picture
+from mask_jepa.report import read_run, write_report
+from mask_jepa.report.page import LARGE_PICTURE, embed_picture
 
 SMALL_TEXT = """() => {
   const walker = document.createTreeWalker(

@@ -1,11 +1,10 @@
 """What is read of a run, before it is shown."""
 import pytest
 
-from projects.mask_jepa.report import read_run
-from projects.mask_jepa.report.run_files import find_pictures
-from projects.mask_jepa.report.run_records import merge_sessions
-from projects.mask_jepa.report.summary import (ProbeScore, probe_scores,
-                                               throughput_facts)
+from mask_jepa.report import read_run
+from mask_jepa.report.run_files import find_pictures
+from mask_jepa.report.run_records import merge_sessions
+from mask_jepa.report.summary import ProbeScore, probe_scores, throughput_facts
 
 # Config, environment, verdict and pictures.
 

@@ -8,8 +8,8 @@ import torch
 from mmengine.hooks import Hook
 from PIL import Image
 
-from projects.mask_jepa.visualization import draw_inputs
-from projects.mask_jepa.visualization.sheet import GAP
+from mask_jepa.visualization import draw_inputs
+from mask_jepa.visualization.sheet import GAP
 
 FOLDER = 'tools/analysis_tools'
 TINY_CONFIG = 'configs/mask_jepa_r18_tiny.py'

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS as ALL_MODELS
 from mmengine.registry import init_default_scope
 from warm_python import run_script
 
-from projects.mask_jepa.weights import export_weights
+from mask_jepa.weights import export_weights
 
 PARTS = ['backbone', 'pixel_decoder', 'transformer_decoder']
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from projects.mask_jepa.experiments.runs import Finetuning, Task
+from mask_jepa.experiments.runs import Finetuning, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = 'tools/dataset_converters/make_subset.py'

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from projects.mask_jepa.evaluation import load_model
-from projects.mask_jepa.utils import load_config
+from mask_jepa.evaluation import load_model
+from mask_jepa.utils import load_config
 
 TOOL = 'tools/analysis_tools/pseudo_mask_quality.py'
 CONFIG = 'configs/mask_jepa_efficientnet-lite0_tiny_nuclei.py'

@@ -7,8 +7,8 @@ import pytest
 from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
-from projects.mask_jepa.utils import CFG_OPTIONS, load_config
+from mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.utils import CFG_OPTIONS, load_config
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from projects.mask_jepa.visualization import draw_health
+from mask_jepa.visualization import draw_health
 
 # Several runs side by side.
 

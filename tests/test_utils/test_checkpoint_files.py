@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from projects.mask_jepa.utils import find_newest_whole, require_whole
+from mask_jepa.utils import find_newest_whole, require_whole
 
 CONTENT = dict(
     weight=torch.arange(7.0), note=[1, 'x'], half=torch.ones(3).half())

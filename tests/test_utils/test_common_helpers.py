@@ -12,11 +12,10 @@ from mmengine.config import Config
 from mmengine.fileio import get_file_backend
 from warm_python import ROOT
 
-from projects.mask_jepa.utils import (ATOMIC_LOCAL, CFG_OPTIONS,
-                                      AtomicLocalBackend, evenly_spread,
-                                      exit_on, fixed_seed, leave_process_group,
-                                      load_config, make_parser, mix_seed,
-                                      prepare_cpu_distributed)
+from mask_jepa.utils import (ATOMIC_LOCAL, CFG_OPTIONS, AtomicLocalBackend,
+                             evenly_spread, exit_on, fixed_seed,
+                             leave_process_group, load_config, make_parser,
+                             mix_seed, prepare_cpu_distributed)
 
 # Files that are whole or old.
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from projects.mask_jepa.visualization import draw_sheet, fixed_batch
-from projects.mask_jepa.visualization.pictures import (OUTLINE, cover_hidden,
-                                                       outline_hidden,
-                                                       to_picture)
-from projects.mask_jepa.visualization.sheet import GAP
+from mask_jepa.visualization import draw_sheet, fixed_batch
+from mask_jepa.visualization.pictures import (OUTLINE, cover_hidden,
+                                              outline_hidden, to_picture)
+from mask_jepa.visualization.sheet import GAP
 
 # Images and hidden places.
 

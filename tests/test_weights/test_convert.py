@@ -4,7 +4,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
-from projects.mask_jepa.weights import export_weights, left_out_reasons
+from mask_jepa.weights import export_weights, left_out_reasons
 
 HEADS = dict(mmdet='panoptic_head.', mmseg='decode_head.')
 NOT_EXPORTED = {'target', 'random', 'random_queries', 'mask_tokens',

@@ -9,11 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 
-from projects.mask_jepa import __version__
-from projects.mask_jepa.weights import (Export, check_out, load_checkpoint,
-                                        load_pretraining_config,
-                                        parts_left_out, pretraining_config,
-                                        save_export)
+from mask_jepa import __version__
+from mask_jepa.weights import (Export, check_out, load_checkpoint,
+                               load_pretraining_config, parts_left_out,
+                               pretraining_config, save_export)
 
 
 @pytest.fixture

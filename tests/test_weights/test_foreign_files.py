@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from projects.mask_jepa.weights import load_foreign_weights
+from mask_jepa.weights import load_foreign_weights
 
 WEIGHTS = {'backbone.a': torch.arange(6.).view(2, 3), 'b': torch.ones(2).int()}
 ARRAYS = {name: value.numpy() for name, value in WEIGHTS.items()}

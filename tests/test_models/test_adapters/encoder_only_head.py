@@ -12,7 +12,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from projects.mask_jepa.models import ADAPTERS, MaskClassifierAdapter
+from mask_jepa.models import ADAPTERS, MaskClassifierAdapter
 
 
 class Upscaling(BaseModule):

@@ -7,9 +7,9 @@ from mmdet.models.dense_heads import (Mask2FormerHead, MaskFormerHead,
 from mmdet.models.tracking_heads import Mask2FormerTrackHead
 from mmengine.structures import InstanceData
 
-from projects.mask_jepa.losses import MaskLabels, MatchedMaskLoss
-from projects.mask_jepa.models import (ADAPTERS, Mask2FormerAdapter,
-                                       MaskFormerAdapter, find_adapter)
+from mask_jepa.losses import MaskLabels, MatchedMaskLoss
+from mask_jepa.models import (ADAPTERS, Mask2FormerAdapter, MaskFormerAdapter,
+                              find_adapter)
 
 
 @pytest.fixture

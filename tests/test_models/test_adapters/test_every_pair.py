@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.utils import import_modules_from_strings
 from small_heads import FAMILIES, head_config
 
-from projects.mask_jepa.weights import export_weights
+from mask_jepa.weights import export_weights
 
 GROUP_NORM = dict(type='GN', num_groups=32)
 BACKBONES = {

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmdet.models.layers import MSDeformAttnPixelDecoder
 
-from projects.mask_jepa.models import Mask2FormerAdapter
+from mask_jepa.models import Mask2FormerAdapter
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from small_heads import CHANNELS, maskformer_head
 
-from projects.mask_jepa.weights import coverage_report, export_weights
+from mask_jepa.weights import coverage_report, export_weights
 
 
 @pytest.fixture

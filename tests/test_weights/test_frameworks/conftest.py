@@ -9,7 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from projects.mask_jepa.weights import export_weights
+from mask_jepa.weights import export_weights
 
 # In a folder of their own: mmpretrain does not bear a recent transformers.
 PACKAGES = Path(

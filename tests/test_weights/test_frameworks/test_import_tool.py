@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from projects.mask_jepa.weights.frameworks import (write_detectron2,
-                                                   write_huggingface)
+from mask_jepa.weights.frameworks import write_detectron2, write_huggingface
 
 CLASS_PREDICTORS = {
     'mmdet': 'panoptic_head.cls_embed.weight',

@@ -2,13 +2,12 @@
 import pytest
 import torch
 
-from projects.mask_jepa.weights.frameworks.backbone_names import (
-    merge_like_ours, merge_like_theirs)
-from projects.mask_jepa.weights.frameworks.name_table import (Row, below, fill,
-                                                              match,
-                                                              name_tables,
-                                                              rename_to_ours,
-                                                              rename_to_theirs)
+from mask_jepa.weights.frameworks.backbone_names import (merge_like_ours,
+                                                         merge_like_theirs)
+from mask_jepa.weights.frameworks.name_table import (Row, below, fill, match,
+                                                     name_tables,
+                                                     rename_to_ours,
+                                                     rename_to_theirs)
 
 TABLE = [
     Row('layers.#.fc.*', ('blocks.#+1.linear.*', )),

@@ -5,12 +5,9 @@ import pytest
 import torch
 import torchvision
 
-from projects.mask_jepa.weights.frameworks import (detectron2_table,
-                                                   rename_to_ours,
-                                                   write_detectron2,
-                                                   write_huggingface,
-                                                   write_timm,
-                                                   write_torchvision)
+from mask_jepa.weights.frameworks import (detectron2_table, rename_to_ours,
+                                          write_detectron2, write_huggingface,
+                                          write_timm, write_torchvision)
 
 # The backbone for timm and torchvision, against their own models.
 
