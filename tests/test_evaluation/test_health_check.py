@@ -7,14 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from projects.mask_jepa.evaluation.health_check import (channel_std,
-                                                        check_health,
-                                                        effective_rank,
-                                                        mask_entropy,
-                                                        mean_cosines,
-                                                        mean_norm,
-                                                        prediction_leak,
-                                                        used_share)
+from mask_jepa.evaluation.health_check import (channel_std, check_health,
+                                               effective_rank, mask_entropy,
+                                               mean_cosines, mean_norm,
+                                               prediction_leak, used_share)
 
 OF_FEATURES = {'std', 'rank', 'cosine_within', 'cosine_between', 'norm'}
 KEYS = {f'{branch}_{name}' for branch in ('target', 'online')
@@ -51,7 +47,7 @@ def test_values_are_those_of_the_predicted_step(moved_model, images):
         mask_entropy=mask_entropy(step.mask_weights),
         queries_used=used_share(step.mask_weights))
     for branch, features in dict(
-            target=F.avg_pool2d(step.target_mask_features, 2),
+            target=F.avg_pool2d(step.target_features, 2),
             online=step.mask_features).items():
         within, between = mean_cosines(features)
         expected.update({
@@ -95,9 +91,14 @@ def test_masks_worked_by_hand(tiny_model, images, monkeypatch):
     assert values['queries_used'] == pytest.approx(2 / 3)
 
 
-def test_hidden_pixels_leak_in_the_literal_reading_alone(make_model, images):
-    closed = make_model(dict(noise=dict(gamma=0.7, masked_gamma=0.0)))
-    assert check_health(closed, images)['leak'] == 0
+@pytest.mark.parametrize('per_image', [False, True])
+def test_what_is_pure_noise_does_not_leak(make_model, images, per_image):
+    model = make_model(dict(noise=dict(
+        gamma=0.7, masked_gamma=0.0, per_image=per_image)))
+    assert check_health(model, images)['leak'] == 0
+
+
+def test_hidden_pixels_leak_in_the_literal_reading(make_model, images):
     literal = make_model(dict(noise=LITERAL_NOISE))
     assert check_health(literal, images)['leak'] > 0.01
 

@@ -2,10 +2,11 @@
 import pytest
 import torch
 
-from projects.mask_jepa.models import PhotometricChange
-from projects.mask_jepa.models.block_masking import BlockMasking, resize_mask
-from projects.mask_jepa.models.input_noise import InputNoise
-from projects.mask_jepa.models.mask_tokens import MaskTokens
+from mask_jepa.models import PhotometricChange
+from mask_jepa.models.block_masking import BlockMasking, resize_mask
+from mask_jepa.models.input_noise import InputNoise
+from mask_jepa.models.mask_tokens import MaskTokens
+from mask_jepa.models.step_random import randn
 
 # The blocks of cells that are hidden.
 
@@ -330,3 +331,24 @@ def test_measured_by_the_image_it_follows_its_scale(change):
     torch.testing.assert_close(
         change(0.1 * image - 0.8), 0.1 * change(image) - 0.8)
     assert not torch.allclose(change(image), image, atol=0.1)
+
+
+def test_noise_measured_by_the_image_tells_nothing_of_hidden_places():
+    image = torch.randn(2, 3, 8, 8, generator=generator(1))
+    hidden = torch.arange(8).expand(2, 1, 8, 8) < 4
+    changed = torch.where(hidden, 5 * image + 3, image)
+    noise = InputNoise(per_image=True)
+    noisy = noise(image, hidden, generator())
+    assert torch.equal(noise(changed, hidden, generator()), noisy)
+    # By hand, at the visible places.
+    pixels = image[..., 4:].flatten(1)
+    spread, mean = (
+        value[:, None, None, None]
+        for value in (pixels.std(1, unbiased=False), pixels.mean(1)))
+    epsilon = randn(image, generator())
+    torch.testing.assert_close(
+        noisy[..., 4:],
+        mean + 0.7**0.5 * (image[..., 4:] - mean)
+        + 0.3**0.5 * spread * epsilon[..., 4:])
+    torch.testing.assert_close(
+        noisy[..., :4], (mean + spread * epsilon)[..., :4])

@@ -5,13 +5,13 @@ from mmdet.structures import DetDataSample
 from mmengine.model import ImgDataPreprocessor
 from mmseg.models import SegDataPreProcessor
 
-from projects.mask_jepa.datasets import UnlabeledImageDataset
-from projects.mask_jepa.engine import require_channels, try_model
-from projects.mask_jepa.evaluation.health_check import check_health
-from projects.mask_jepa.losses import JEPALoss
-from projects.mask_jepa.models import MaskJEPA
-from projects.mask_jepa.visualization import draw_pretraining
-from projects.mask_jepa.visualization.pictures import to_picture
+from mask_jepa.datasets import UnlabeledImageDataset
+from mask_jepa.engine import require_channels, try_model
+from mask_jepa.evaluation.health_check import check_health
+from mask_jepa.losses import JEPALoss
+from mask_jepa.models import MaskJEPA
+from mask_jepa.visualization import draw_pretraining
+from mask_jepa.visualization.pictures import to_picture
 
 
 def total(losses):
@@ -113,7 +113,7 @@ def test_prototypes_label_the_centred_target(tiny_model, images, monkeypatch):
     tiny_model.eval()
     step = tiny_model.predict_target(images)
     target = F.layer_norm(
-        F.avg_pool2d(step.target_mask_features, 2).movedim(1, -1), (32, ))
+        F.avg_pool2d(step.target_features, 2).movedim(1, -1), (32, ))
     target = target.movedim(-1, 1) - tiny_model.centering.mean
     torch.testing.assert_close(step.target_on_grid, target)
 
@@ -163,7 +163,7 @@ def test_the_online_branch_sees_another_light(make_model, images):
     assert (shift.std(1) < 1e-5).all() and (shift[:, 0].abs() > 0.01).all()
     assert shift[0, 0] != shift[1, 0]
     torch.testing.assert_close(
-        step.target_mask_features, model.target(images)[0])
+        step.target_features, model.target(images)[0])
     visible = ~step.hidden_on_grid.repeat_interleave(
         8, 2).repeat_interleave(8, 3).expand_as(images)
     view, noisy = step.view[visible], step.noisy_image[visible]

@@ -5,8 +5,8 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.utils import import_modules_from_strings
 
-from projects.mask_jepa.evaluation import encode_levels
-from projects.mask_jepa.weights import coverage_report, export_weights
+from mask_jepa.evaluation import encode_levels
+from mask_jepa.weights import coverage_report, export_weights
 
 CHANNELS = 32
 SIZES = {'c1': 4, 'F_1': 2, 'F_2': 4, 'F_3': 8, 'F_last': 16}
@@ -75,6 +75,12 @@ def test_levels_of_the_frozen_encoder(model, images, branch):
     levels = encode_levels(model.eval(), images, branch)
     assert {name: level.shape[-1] for name, level in levels.items()
             if name in SIZES} == SIZES
+
+
+def test_the_target_has_no_stages_where_their_channels_are_unknown(parts):
+    parts.target_levels = ['c1']
+    with pytest.raises(ValueError, match='some of F_1, F_2, F_3, F_last,'):
+        MODELS.build(parts)
 
 
 def test_stock_detector_takes_it_all(model, parts):

@@ -5,8 +5,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
-from projects.mask_jepa.models import (Mask2FormerAdapter, PlaceCentering,
-                                       Prototypes, TargetEncoder)
+from mask_jepa.models import (Mask2FormerAdapter, PlaceCentering, Prototypes,
+                              TargetEncoder)
 
 BATCH_NORM = {
     'backbone.norm_cfg': dict(
@@ -143,7 +143,7 @@ def encoder(names, size=3):
 ])
 def test_mismatch_is_named(online, named):
     target = TargetEncoder(Mask2FormerAdapter, encoder(['a', 'b']),
-                           nn.Identity(), encoder(['d']))
+                           nn.Identity(), encoder(['d']), ['F_last'])
     before = target.backbone.a.weight.clone()
     with pytest.raises(ValueError, match=f'backbone .*({named})'):
         target.update(online, nn.Identity(), encoder(['d']), 0.5)
@@ -152,7 +152,7 @@ def test_mismatch_is_named(online, named):
 
 def test_mismatch_of_buffers_is_named():
     target = TargetEncoder(Mask2FormerAdapter, encoder(['a']), nn.Identity(),
-                           encoder(['d']))
+                           encoder(['d']), ['F_last'])
     online = encoder(['a'])
     online.register_buffer('mean', torch.zeros(2))
     with pytest.raises(ValueError, match='backbone .* mean'):

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from projects.mask_jepa.visualization.clusters import (cluster_features,
-                                                       cluster_pixels,
-                                                       match_clusters)
-from projects.mask_jepa.visualization.colours import (MAX_ERROR,
-                                                      colour_clusters,
-                                                      colour_error,
-                                                      colour_query_masks,
-                                                      principal_components,
-                                                      query_colours)
+from mask_jepa.visualization.clusters import (cluster_features, cluster_pixels,
+                                              match_clusters)
+from mask_jepa.visualization.colours import (MAX_ERROR, colour_clusters,
+                                             colour_error, colour_query_masks,
+                                             principal_components,
+                                             query_colours)
 
 SHAPES = ((6, 8), (5, 7))
 
@@ -159,6 +156,15 @@ def test_permuted_numbers_get_their_colours_back(order):
         assert np.array_equal(part, original)
 
 
+def test_reference_of_another_size_gives_its_numbers():
+    clusters = random_clusters(4)
+    larger = [part.repeat(2, axis=0).repeat(2, axis=1) for part in clusters]
+    permuted = [(part + 1) % 4 for part in larger]
+    matched = match_clusters(permuted, clusters, 4)
+    for part, original in zip(matched, larger):
+        assert np.array_equal(part, original)
+
+
 def test_match_agrees_with_trying_every_permutation():
     clusters, reference = random_clusters(4, 1), random_clusters(4, 2)
 
@@ -199,7 +205,7 @@ def test_large_maps_are_fitted_on_a_sample(monkeypatch):
     clusters = cluster_features([torch.randn(4, 16, 16)], 3)[0]
     assert set(np.unique(clusters)) == {0, 1, 2}
     monkeypatch.setattr(
-        'projects.mask_jepa.visualization.clusters.NUM_FITTED_PLACES', 50)
+        'mask_jepa.visualization.clusters.NUM_FITTED_PLACES', 50)
     sides = torch.cat([torch.ones(1, 20, 10), -torch.ones(1, 20, 10)], dim=2)
     clusters = cluster_features([sides], 2)[0]
     assert len(np.unique(clusters[:, :10])) == 1

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from ..models import MaskClassifierAdapter, find_adapter
+from ..models import MaskClassifierAdapter, find_adapter, name_levels
 from ..utils import quiet_log
 from ..weights import load_checkpoint
 
@@ -66,20 +66,11 @@ def encode_levels(model: nn.Module,
         image (Tensor): Normalised images, (B, 3, H, W).
 
     Returns:
-        dict[str, Tensor]: 'c1' to 'c4' (the stages of the backbone, fine to
-        coarse), 'F_1' to 'F_3' (the memory, coarse to fine) and 'F_last'
-        (the mask features), each (B, C, h, w).
+        dict[str, Tensor]: Those of :func:`name_levels`, each (B, C, h, w).
     """
     backbone, neck, adapter = find_encoder(model, branch)
     stages = backbone(image)
-    mask_features, memory = adapter.encode(neck(stages))
-    levels = {f'c{index}': stage for index, stage in enumerate(stages, 1)}
-    levels.update({
-        f'F_{index}': level
-        for index, level in enumerate(memory, 1)
-    })
-    levels['F_last'] = mask_features
-    return levels
+    return name_levels(stages, *adapter.encode(neck(stages)))
 
 
 def load_model(config: Config,

@@ -22,8 +22,8 @@ def check_health(model: MaskJEPA, image: Tensor) -> Dict[str, float]:
         image (Tensor): Normalised clean images, (B, 3, H, W).
 
     Returns:
-        dict[str, float]: For the ``target`` (F_last of the clean images, on
-        the grid of the prediction, not centred) and ``online`` (F_last of
+        dict[str, float]: For the ``target`` (its levels of the clean images,
+        on the grid of the prediction, not centred) and ``online`` (F_last of
         the noisy ones):
 
         - ``..._std``: :func:`channel_std`; 1 is isotropic, 0 collapsed.
@@ -46,7 +46,7 @@ def check_health(model: MaskJEPA, image: Tensor) -> Dict[str, float]:
     values = dict(leak=leak)
     # Not centred: of a constant target, centring would leave some noise, of
     # which spread and rank are full.
-    target = F.adaptive_avg_pool2d(step.target_mask_features,
+    target = F.adaptive_avg_pool2d(step.target_features,
                                    step.prediction.shape[-2:])
     for branch, features in dict(
             target=target, online=step.mask_features).items():

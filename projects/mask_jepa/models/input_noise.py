@@ -1,3 +1,5 @@
+from typing import Tuple
+
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -18,8 +20,9 @@ class InputNoise(nn.Module):
     content cannot reach the prediction through the unmasked mask features.
     ``masked_gamma=gamma`` is the literal reading of the paper.
 
-    With ``per_image`` the noise has the spread of the image itself, and the
-    image keeps its mean, :math:`\bar x`:
+    With ``per_image`` the noise has the spread :math:`\sigma_x` of the image
+    itself, and the image keeps its mean, :math:`\bar x`, both of its visible
+    places, so that nothing tells of the others:
 
     .. math:: x' = \bar x + \sqrt{\gamma} \, (x - \bar x)
               + \sqrt{1 - \gamma} \, \sigma_x \epsilon
@@ -59,7 +62,20 @@ class InputNoise(nn.Module):
         noise = randn(image, generator)
         mean = 0.0
         if self.per_image:
-            spread, mean = torch.std_mean(image, (1, 2, 3), keepdim=True)
+            spread, mean = std_mean(image, ~hidden)
             noise = spread * noise
         return (mean + share.sqrt() * (image - mean) +
                 (1 - share).sqrt() * noise)
+
+
+def std_mean(image: Tensor, chosen: Tensor) -> Tuple[Tensor, Tensor]:
+    """Measure spread and mean of images, (B, C, H, W), over the pixels where
+    ``chosen``, bool (B, 1, H, W), is True: both (B, 1, 1, 1), and zero where
+    there is none."""
+
+    def average(values: Tensor) -> Tensor:
+        return (values * chosen).sum((1, 2, 3), keepdim=True) / count
+
+    count = image.shape[1] * chosen.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    mean = average(image)
+    return average((image - mean).square()).sqrt(), mean

@@ -15,6 +15,7 @@ from ..utils import global_seed, require_share
 from .activation_checkpointing import checkpoint_activations
 from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
+from .feature_levels import find_level_channels, resize_map
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
 from .photometric_change import PhotometricChange
@@ -61,6 +62,11 @@ class MaskJEPA(BaseModel):
         prediction_stride (int): Stride of the grid on which the target is
             predicted, in pixels; it divides ``masking.stride``.
             Defaults to 8.
+        target_levels (Sequence[str]): What of the target is predicted and
+            clustered, by the names of :func:`name_levels`: several are laid
+            side by side. Where the backbone has learned before, its stages
+            (``['c2', 'c3', 'c4']``) mean something from the first step, and
+            F_last does not yet. Defaults to ('F_last', ), the paper's.
         reconstruction (bool): The paper's first ablation switch: predict the
             image without noise and with nothing hidden, in the light in which
             the online encoder sees it, from F_last. Defaults to True.
@@ -111,6 +117,7 @@ class MaskJEPA(BaseModel):
                  clean_share: float = 0.0,
                  query_sigma: float = 1.0,
                  prediction_stride: int = 8,
+                 target_levels: Sequence[str] = ('F_last', ),
                  reconstruction: bool = True,
                  denoising: bool = True,
                  auxiliary_self_attention: bool = True,
@@ -140,11 +147,13 @@ class MaskJEPA(BaseModel):
         for name in self.adapter.class_modules:
             getattr(self.panoptic_head, name).requires_grad_(learns_masks)
         self.target = TargetEncoder(adapter_class, self.backbone, self.neck,
-                                    self.panoptic_head.pixel_decoder)
-
+                                    self.panoptic_head.pixel_decoder,
+                                    target_levels)
         self.target_moves = False  # until a hook says that it moves it
 
         channels = self.adapter.channels
+        target_channels = sum(
+            find_level_channels(self.adapter, self.neck, target_levels))
         self.random = StepRandom(seed)
         self.photometric_change = None
         if photometric_change is not None:
@@ -158,7 +167,8 @@ class MaskJEPA(BaseModel):
         self.mask_tokens = MaskTokens(self.adapter.memory_channels)
         self.random_queries = RandomQueries(query_sigma)
         self.query_to_map = QueryToMap(channels, self.adapter.num_heads,
-                                       auxiliary_self_attention)
+                                       auxiliary_self_attention,
+                                       target_channels)
         self.reconstruction_head = None
         if reconstruction:
             self.reconstruction_head = ReconstructionHead(
@@ -170,7 +180,7 @@ class MaskJEPA(BaseModel):
         self.prediction_stride = prediction_stride
         self.centering = None
         if centering is not None:
-            self.centering = PlaceCentering(channels, **centering)
+            self.centering = PlaceCentering(target_channels, **centering)
         self.learns_masks = learns_masks
         if learns_masks:
             self.adapter.require_mask_losses()
@@ -181,7 +191,7 @@ class MaskJEPA(BaseModel):
             self.pseudo_instances = PseudoInstances(num_prototypes,
                                                     **pseudo_instances)
         if prototypes is not None:
-            self.prototypes = Prototypes(num_prototypes, channels,
+            self.prototypes = Prototypes(num_prototypes, target_channels,
                                          **prototypes)
         self.stock_losses = bool(prototypes) and self.prototypes.stock_losses
         if learns_masks and not self.stock_losses:
@@ -357,8 +367,8 @@ class MaskJEPA(BaseModel):
 
         # 3. Target encoder, on the clean image, without gradient, and without
         #    what is alike in all images.
-        target_mask_features, _ = self.target(image)
-        target_on_grid = F.interpolate(target_mask_features, grid, mode='area')
+        target_features = self.target.features(image)
+        target_on_grid = resize_map(target_features, grid)
         if self.centering is not None:
             target_on_grid = self.centering(target_on_grid)
 
@@ -392,7 +402,7 @@ class MaskJEPA(BaseModel):
             hidden_on_grid=resize_mask(hidden, grid),
             mask_features=mask_features,
             memory=memory,
-            target_mask_features=target_mask_features,
+            target_features=target_features,
             target_on_grid=target_on_grid,
             class_scores=class_scores,
             mask_logits=mask_logits,

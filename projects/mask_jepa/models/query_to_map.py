@@ -1,4 +1,4 @@
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -19,17 +19,20 @@ class QueryToMap(BaseModule):
     refines the map. All of it is thrown away after pretraining.
 
     Args:
-        channels (int): Channels of queries, map and target.
+        channels (int): Channels of queries and map, C.
         num_heads (int): Heads of the auxiliary self-attention.
             Defaults to 8.
         auxiliary_self_attention (bool): The paper's ablation switch.
             Defaults to True.
+        target_channels (int, optional): Channels of the target, T; None is as
+            many as those of the map. Defaults to None.
     """
 
     def __init__(self,
                  channels: int,
                  num_heads: int = 8,
-                 auxiliary_self_attention: bool = True) -> None:
+                 auxiliary_self_attention: bool = True,
+                 target_channels: Optional[int] = None) -> None:
         super().__init__()
         self.query_projection = nn.Linear(channels, channels)
         self.positional_encoding = SinePositionalEncoding(
@@ -45,14 +48,15 @@ class QueryToMap(BaseModule):
                 batch_first=True,
                 norm_first=True)
         self.prediction = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, channels))
+            nn.LayerNorm(channels),
+            nn.Linear(channels, target_channels or channels))
 
     def forward(self, queries: Tensor,
                 mask_logits: Tensor) -> Tuple[Tensor, Tensor]:
         """Lay queries X, (B, N, C), out as a map by their masks, (B, N, h, w).
 
         Returns:
-            tuple[Tensor, Tensor]: The predicted map, (B, C, h, w), and the
+            tuple[Tensor, Tensor]: The predicted map, (B, T, h, w), and the
             weights alpha, (B, N, h, w), which sum to one over N.
         """
         height, width = mask_logits.shape[-2:]

@@ -1,5 +1,5 @@
 import copy
-from typing import Callable, Dict, List, Tuple, Type
+from typing import Callable, Dict, List, Sequence, Tuple, Type
 
 import torch
 import torch.nn as nn
@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from .adapters import MaskClassifierAdapter
+from .feature_levels import join_levels, name_levels
 
 # Tensors of the target, and as many of the online branch.
 TensorPairs = Tuple[List[Tensor], List[Tensor]]
@@ -29,12 +30,15 @@ class TargetEncoder(BaseModule):
         adapter_class (type): Adapter of the head's family.
         backbone, neck, pixel_decoder (nn.Module): The online ones, which are
             copied.
+        levels (Sequence[str]): Of :func:`name_levels`: what
+            :meth:`features` gives.
     """
 
     def __init__(self, adapter_class: Type[MaskClassifierAdapter],
                  backbone: nn.Module, neck: nn.Module,
-                 pixel_decoder: nn.Module) -> None:
+                 pixel_decoder: nn.Module, levels: Sequence[str]) -> None:
         super().__init__()
+        self.levels = tuple(levels)
         self.backbone = copy.deepcopy(backbone)
         self.neck = copy.deepcopy(neck)
         self.pixel_decoder = copy.deepcopy(pixel_decoder)
@@ -55,6 +59,16 @@ class TargetEncoder(BaseModule):
         """Encode clean images, (B, 3, H, W): mask features (B, C, H/4, W/4)
         and memory, coarse to fine."""
         return self.adapter.encode(self.neck(self.backbone(image)))
+
+    @torch.no_grad()
+    def features(self, image: Tensor) -> Tensor:
+        """Encode clean images, (B, 3, H, W), and join the target's levels,
+        (B, C, h, w); no pixel decoder runs for those of the backbone."""
+        stages = self.backbone(image)
+        maps = name_levels(stages)
+        if not maps.keys() >= set(self.levels):
+            maps = name_levels(stages, *self.adapter.encode(self.neck(stages)))
+        return join_levels([maps[name] for name in self.levels])
 
     @torch.no_grad()
     def update(self, backbone: nn.Module, neck: nn.Module,

@@ -8,7 +8,8 @@ class TargetPrediction(NamedTuple):
     """What one step predicts, and from what.
 
     Losses, health checks and pictures look at it. The grid, (h, w), is that
-    of ``prediction_stride``; C are the channels of F_last, N the queries.
+    of ``prediction_stride``; C are the channels of F_last, T those of the
+    target, N the queries.
 
     Attributes:
         view (Tensor): The images in another light, (B, 3, H, W).
@@ -19,10 +20,11 @@ class TargetPrediction(NamedTuple):
             images, (B, C, H/4, W/4).
         memory (list[Tensor]): F_1..F_L of the same, coarse to fine, nothing
             hidden, each (B, C_i, h_i, w_i).
-        target_mask_features (Tensor): F_last of the target encoder, of the
-            clean images, without gradient, (B, C, H/4, W/4).
+        target_features (Tensor): The target's levels, of the clean images,
+            without gradient: F_last, (B, C, H/4, W/4), where no others are
+            chosen.
         target_on_grid (Tensor): The same on the grid, and centred where the
-            model does so: what is to be predicted, (B, C, h, w).
+            model does so: what is to be predicted, (B, T, h, w).
         class_scores (list[Tensor]): Of each decoder layer, each
             (B, N, classes + 1).
         mask_logits (list[Tensor]): Of each decoder layer, each
@@ -30,7 +32,7 @@ class TargetPrediction(NamedTuple):
         logits_on_grid (Tensor): Those of the last layer, (B, N, h, w).
         mask_weights (Tensor): Alpha, which sums to one over N,
             (B, N, h, w).
-        prediction (Tensor): Of ``target_on_grid``, (B, C, h, w).
+        prediction (Tensor): Of ``target_on_grid``, (B, T, h, w).
     """
 
     view: Tensor
@@ -38,7 +40,7 @@ class TargetPrediction(NamedTuple):
     hidden_on_grid: Tensor
     mask_features: Tensor
     memory: List[Tensor]
-    target_mask_features: Tensor
+    target_features: Tensor
     target_on_grid: Tensor
     class_scores: List[Tensor]
     mask_logits: List[Tensor]
@@ -58,10 +60,10 @@ def write_predictions(data_samples: SampleList, image: Tensor,
     - ``clean_image``, ``noisy_image`` and, if the model makes one,
       ``reconstruction``: (3, H, W), normalised.
     - ``hidden``: bool (h, w), True where the input was hidden.
-    - ``mask_features``, ``target_features``: F_last of the clean image by
-      either encoder, (C, H/4, W/4), and ``memory``, F_1..F_3 by the online
-      one, each (C, h_i, w_i).
-    - ``target_on_grid``, ``prediction``: (C, h, w).
+    - ``mask_features``, F_last of the clean image by the online encoder,
+      (C, H/4, W/4), ``memory``, F_1..F_3 by the same, each (C, h_i, w_i), and
+      ``target_features``, the target's levels.
+    - ``target_on_grid``, ``prediction``: (T, h, w).
     - ``mask_weights``: alpha, (N, h, w).
     - if the model has them, ``prototypes``: the prototype nearest to the
       target, int (h, w), and ``predicted_prototypes``: that which the head
@@ -74,7 +76,7 @@ def write_predictions(data_samples: SampleList, image: Tensor,
         noisy_image=step.noisy_image,
         hidden=step.hidden_on_grid.squeeze(1),
         mask_features=mask_features,
-        target_features=step.target_mask_features,
+        target_features=step.target_features,
         target_on_grid=step.target_on_grid,
         prediction=step.prediction,
         mask_weights=step.mask_weights,

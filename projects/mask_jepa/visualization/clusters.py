@@ -1,5 +1,6 @@
 from typing import List, Sequence
 
+import mmcv
 import numpy as np
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
@@ -77,8 +78,14 @@ def match_clusters(clusters: Sequence[np.ndarray],
                    num_clusters: int) -> List[np.ndarray]:
     """Number clusters so that as many places as possible agree with others.
 
-    Both are maps, (h_i, w_i), of numbers in [0, num_clusters).
+    Both are maps of the same images, of numbers in [0, num_clusters); those
+    of the reference may be of another size.
     """
+    reference = [
+        mmcv.imresize(
+            other.astype(np.uint8), part.shape[::-1], interpolation='nearest')
+        for part, other in zip(clusters, reference)
+    ]
     # Named labels, since one of the two may have left a cluster empty.
     overlap = confusion_matrix(
         np.concatenate([part.ravel() for part in clusters]),

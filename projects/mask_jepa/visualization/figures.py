@@ -64,7 +64,7 @@ def draw_pretraining(
 
     Returns:
         tuple: The sheet, RGB, uint8, (H, W, 3), and the clusters of the
-        target's F_last, (B, h, w), for the next sheet.
+        target's features, (B, h, w), for the next sheet.
     """
     columns = _input_columns(
         *(torch.stack([sample.get(field) for sample in samples])
@@ -84,8 +84,8 @@ def draw_pretraining(
         columns['reconstruction'] = [
             to_picture(sample.reconstruction, mean, std) for sample in samples
         ]
-    for branch, clusters in dict(online=online, target=target).items():
-        columns[f'F_last {branch}, k-means'] = [
+    for name, clusters in {'F_last online': online, 'target': target}.items():
+        columns[f'{name}, k-means'] = [
             colour_clusters(part, num_clusters) for part in clusters
         ]
     for name, field in dict(
