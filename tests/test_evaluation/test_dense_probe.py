@@ -23,11 +23,14 @@ def test_features_that_hold_the_classes_segment(tiny_model, probe_parts,
         dense_probe, 'encode_levels', lambda model, image, branch: dict(
             F_last=F.avg_pool2d(image, 4), c4=torch.ones_like(image)))
     metrics = measure(
-        tiny_model, probe_parts, levels=['F_last', 'c4'], num_neighbors=5)
+        tiny_model, probe_parts, levels=['F_last', 'c4'], num_neighbors=5,
+        num_clusters=3)
     assert metrics.keys() == {
-        'linear_mIoU', 'knn_mIoU', 'c4_linear_mIoU', 'c4_knn_mIoU'}
+        'linear_mIoU', 'knn_mIoU', 'c4_linear_mIoU', 'c4_knn_mIoU',
+        'clusters_mIoU', 'c4_clusters_mIoU'}
     assert metrics['linear_mIoU'] > 95
     assert metrics['knn_mIoU'] > 95
+    assert metrics['clusters_mIoU'] > 95
     # Constant features leave the most frequent class.
     assert metrics['c4_linear_mIoU'] < 20
 
@@ -119,6 +122,24 @@ def test_branches_are_told_apart(tiny_model, probe_parts):
 def test_unknown_level_is_named(tiny_model, probe_parts):
     with pytest.raises(ValueError, match='no level F_9: choose among c1'):
         measure(tiny_model, probe_parts, levels=['F_9'])
+
+
+def test_levels_side_by_side(tiny_model, probe_parts, monkeypatch):
+
+    def encode(model, image, branch):
+        colours = F.avg_pool2d(image, 4)
+        levels = dict(c1=colours, c2=colours.square())
+        normed = [F.layer_norm(level.movedim(1, -1), (3, )).movedim(-1, 1)
+                  for level in levels.values()]
+        return dict(levels, both=torch.cat(normed, 1))
+
+    monkeypatch.setattr(dense_probe, 'encode_levels', encode)
+    metrics = measure(tiny_model, probe_parts, levels=['c1+c2', 'both', 'c1'])
+    assert metrics['linear_mIoU'] == metrics['both_linear_mIoU']
+    assert metrics['knn_mIoU'] == metrics['both_knn_mIoU']
+    assert metrics['linear_mIoU'] != metrics['c1_linear_mIoU']
+    with pytest.raises(ValueError, match='no level c3: choose among c1, c2'):
+        measure(tiny_model, probe_parts, levels=['c1+c3'])
 
 
 def test_no_level_is_refused(probe_parts):

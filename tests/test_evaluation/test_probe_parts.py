@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mask_jepa.evaluation import build_probe_evaluator, build_probe_loaders
 from mask_jepa.evaluation.label_grid import count_classes, upsample_scores
-from mask_jepa.evaluation.probe_classifiers import (NearestNeighborProbe,
+from mask_jepa.evaluation.probe_classifiers import (ClusterProbe,
+                                                    NearestNeighborProbe,
                                                     RidgeProbe)
 
 # Labels on the grid of the features, and scores back on that of labels.
@@ -210,6 +211,25 @@ def test_fewer_places_than_neighbours(places):
     shares = torch.nn.functional.one_hot(targets[:6].argmax(1),
                                          4).float().mean(0)
     torch.testing.assert_close(votes, shares.expand_as(votes))
+
+
+def test_clusters_score_the_classes_by_their_share():
+    """Two directions, at any length; one holds two classes, three to one."""
+    directions = torch.tensor([[3.0, -1, -2], [-2, 3, -1]])
+    features = directions[[0, 0, 0, 0, 1, 1]] * torch.tensor(
+        [1.0, 2, 3, 4, 5, 6])[:, None] + 1
+    targets = torch.eye(3)[[0, 0, 2, 0, 1, 1]]
+    probe = fitted(ClusterProbe(2), features, targets, cuts=(3, ))
+    torch.testing.assert_close(
+        probe.predict(7 * directions),
+        torch.tensor([[0.75, 0, 0.25], [0, 1, 0]]))
+
+
+@pytest.mark.parametrize('count', [0, 7])
+def test_more_clusters_than_places_are_refused(places, count):
+    features, targets = places
+    with pytest.raises(ValueError, match='--num-clusters between 1 and 6'):
+        fitted(ClusterProbe(count), features[:6], targets[:6], cuts=(2, ))
 
 
 # Two ranks fit the same classifiers as one.

@@ -74,7 +74,13 @@ def main() -> None:
         '--levels',
         nargs='+',
         default=['F_last', 'F_3', 'F_2', 'F_1', 'c4'],
-        help='c1 to c4 (backbone), F_1 to F_3 (memory), F_last')
+        help='c1 to c4 (backbone), F_1 to F_3 (memory), F_last; c2+c3 are '
+        'both, side by side')
+    parser.add_argument(
+        '--num-clusters',
+        type=int,
+        help='score so many k-means clusters as well, named by their labels: '
+        'what to choose for model.target_levels')
     parser.add_argument('--out', help='JSON file for the results')
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
@@ -87,18 +93,20 @@ def main() -> None:
         probe = DenseProbe(
             branch=args.branch,
             levels=args.levels,
+            num_clusters=args.num_clusters,
             progress=True,
             **read_data(args))
         metrics = probe.measure(model.to(args.device))
+    kinds = dict(linear='linear mIoU', knn='k-NN mIoU')
+    if args.num_clusters is not None:
+        kinds['clusters'] = f'{args.num_clusters} clusters mIoU'
     table = Table(
-        'level',
-        'linear mIoU',
-        'k-NN mIoU',
-        title=f'{args.checkpoint}, {args.branch}')
+        'level', *kinds.values(), title=f'{args.checkpoint}, {args.branch}')
     for level in args.levels:
         prefix = '' if level == args.levels[0] else f'{level}_'
-        table.add_row(level, f'{metrics[f"{prefix}linear_mIoU"]:.2f}',
-                      f'{metrics[f"{prefix}knn_mIoU"]:.2f}')
+        table.add_row(
+            level,
+            *(f'{metrics[f"{prefix}{kind}_mIoU"]:.2f}' for kind in kinds))
     Console().print(table)
     if args.out:
         with open(args.out, 'w') as file:

@@ -3,7 +3,7 @@ import os
 import os.path as osp
 import zlib
 from contextlib import nullcontext
-from typing import Dict, Iterator, Sequence, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dist import get_world_size
@@ -13,10 +13,11 @@ from rich.progress import track
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..models import join_levels
 from ..utils import evaluating, fixed_seed, quiet_log
 from .frozen_encoder import encode_levels
 from .label_grid import count_classes, upsample_scores
-from .probe_classifiers import NearestNeighborProbe, RidgeProbe
+from .probe_classifiers import ClusterProbe, NearestNeighborProbe, RidgeProbe
 
 
 class DenseProbe:
@@ -34,12 +35,15 @@ class DenseProbe:
         test_loader (DataLoader): The same of other images, to predict.
         evaluator (Evaluator): With mmseg's ``IoUMetric``.
         branch (str): 'online' or 'target'.
-        levels (Sequence[str]): Of :func:`encode_levels`. The first one is
-            the headline.
+        levels (Sequence[str]): Of :func:`encode_levels`; 'c2+c3' are two,
+            side by side as ``model.target_levels`` are. The first one is the
+            headline.
         regularization (float): Of :class:`RidgeProbe`.
         num_neighbors (int): Of :class:`NearestNeighborProbe`.
-        num_neighbor_places (int): Labelled places to compare with, the same
-            number from each image.
+        num_neighbor_places (int): Labelled places to compare with, and to
+            cluster, the same number from each image.
+        num_clusters (int, optional): Of :class:`ClusterProbe`; None is no
+            such probe.
         progress (bool): Show a progress bar.
 
     Raises:
@@ -55,6 +59,7 @@ class DenseProbe:
                  regularization: float = 1e-3,
                  num_neighbors: int = 20,
                  num_neighbor_places: int = 10000,
+                 num_clusters: Optional[int] = None,
                  progress: bool = False) -> None:
         if not levels:
             raise ValueError('The probe needs at least one level, such as '
@@ -75,6 +80,7 @@ class DenseProbe:
         self.num_neighbors = num_neighbors
         self.places_per_image = max(
             num_neighbor_places // len(fit_loader.dataset), 1)
+        self.num_clusters = num_clusters
         self.progress = progress
         self.num_classes = len(test_loader.dataset.metainfo['classes'])
 
@@ -85,7 +91,7 @@ class DenseProbe:
         Returns:
             dict[str, float]: In per cent, ``linear_mIoU`` and ``knn_mIoU`` of
             the first level, ``<level>_linear_mIoU`` and ``<level>_knn_mIoU``
-            of the others.
+            of the others; with clusters ``clusters_mIoU`` as well.
         """
         # Starting a data loader draws from torch's global generator.
         with evaluating(model), fixed_seed(0):
@@ -96,24 +102,31 @@ class DenseProbe:
         for batch in track(loader, 'Probe', disable=not self.progress):
             data = model.data_preprocessor(batch, False)
             levels = encode_levels(model, data['inputs'], self.branch)
-            unknown = set(self.levels) - levels.keys()
+            parts = {name: name.split('+') for name in self.levels}
+            unknown = set().union(*parts.values()) - levels.keys()
             if unknown:
                 raise ValueError(
                     f'The probe knows no level {", ".join(sorted(unknown))}: '
                     f'choose among {", ".join(levels)}.')
+            joined = {
+                name: join_levels([levels[part] for part in parts[name]])
+                for name in self.levels
+            }
             for index, sample in enumerate(data['data_samples']):
-                maps = {name: levels[name][index] for name in self.levels}
+                maps = {name: joined[name][index] for name in self.levels}
                 yield sample, maps, tuple(data['inputs'].shape[-2:])
 
+    def _make_classifiers(self) -> Dict[str, Any]:
+        classifiers = dict(
+            linear=RidgeProbe(self.regularization),
+            knn=NearestNeighborProbe(self.num_neighbors))
+        if self.num_clusters is not None:
+            classifiers['clusters'] = ClusterProbe(self.num_clusters)
+        return classifiers
+
     def _fit(self, model: nn.Module) -> Dict[str, Dict]:
-        """Fit both classifiers on each level."""
-        classifiers = {
-            name:
-            dict(
-                linear=RidgeProbe(self.regularization),
-                knn=NearestNeighborProbe(self.num_neighbors))
-            for name in self.levels
-        }
+        """Fit all classifiers on each level."""
+        classifiers = {name: self._make_classifiers() for name in self.levels}
         for sample, maps, input_shape in self._encode(model, self.fit_loader):
             generator = _image_generator(sample)
             labels = sample.gt_sem_seg.data.squeeze(0)
@@ -124,13 +137,15 @@ class DenseProbe:
                 labelled = counts.sum(1) > 0
                 targets = counts[labelled] / counts[labelled].sum(1)[:, None]
                 places = features.flatten(1).T[labelled]
-                classifiers[name]['linear'].add(places, targets)
+                linear, *others = classifiers[name].values()
+                linear.add(places, targets)
                 chosen = torch.randperm(
                     len(places), generator=generator)[:self.places_per_image]
                 chosen = chosen.to(places.device)
-                classifiers[name]['knn'].add(places[chosen], targets[chosen])
-        for pair in classifiers.values():
-            for classifier in pair.values():
+                for classifier in others:
+                    classifier.add(places[chosen], targets[chosen])
+        for kinds in classifiers.values():
+            for classifier in kinds.values():
                 classifier.fit()
         return classifiers
 
@@ -139,8 +154,8 @@ class DenseProbe:
         """Predict the test images, and evaluate each classifier."""
         evaluators = {
             (level, kind): copy.deepcopy(self.evaluator)
-            for level, pair in classifiers.items()
-            for kind in pair
+            for level, kinds in classifiers.items()
+            for kind in kinds
         }
         for sample, maps, input_shape in self._encode(model, self.test_loader):
             label_shape = sample.gt_sem_seg.data.shape[-2:]

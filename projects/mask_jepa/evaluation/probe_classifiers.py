@@ -1,6 +1,10 @@
+from typing import Tuple
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather_object, all_reduce
+from sklearn.cluster import KMeans
 from torch import Tensor
 
 
@@ -57,39 +61,48 @@ class RidgeProbe:
         return features.double() @ self.weights + self.bias
 
 
-class NearestNeighborProbe:
+class StoredPlaces:
+    """Labelled places, kept as they are; what compares with them inherits."""
+
+    def __init__(self) -> None:
+        self.features = []
+        self.targets = []
+
+    def add(self, features: Tensor, targets: Tensor) -> None:
+        """Remember labelled places, as for :meth:`RidgeProbe.add`."""
+        self.features.append(features.float())
+        self.targets.append(targets.float())
+
+    def gather(self) -> Tuple[Tensor, Tensor]:
+        """Put the places of all ranks together: features and targets."""
+        device = self.features[0].device
+        own = (torch.cat(self.features).cpu(), torch.cat(self.targets).cpu())
+        features, targets = zip(*all_gather_object(own))
+        return torch.cat(features).to(device), torch.cat(targets).to(device)
+
+
+class NearestNeighborProbe(StoredPlaces):
     """Classifier of places by their k nearest labelled places.
 
     Nearness is the cosine between features, centred on the mean of the
-    labelled ones; each neighbour has one vote. It equals scikit-learn's
+    labelled ones; each neighbour has one vote, for the class with the largest
+    share of its place. It equals scikit-learn's
     ``KNeighborsClassifier(metric='cosine')`` on centred features.
     """
 
     chunk_size = 4096  # places compared at a time, for the memory
 
     def __init__(self, num_neighbors: int = 20) -> None:
+        super().__init__()
         self.num_neighbors = num_neighbors
-        self.features = []
-        self.targets = []
-
-    def add(self, features: Tensor, targets: Tensor) -> None:
-        """Remember labelled places, as for :meth:`RidgeProbe.add`.
-
-        The largest share of a class is the label of its place.
-        """
-        self.features.append(features.float())
-        self.targets.append(targets.argmax(1))
-        self.num_classes = targets.shape[1]
 
     def fit(self) -> None:
         """Put the places of all ranks together."""
-        device = self.features[0].device
-        own = (torch.cat(self.features).cpu(), torch.cat(self.targets).cpu())
-        features, labels = zip(*all_gather_object(own))
-        features = torch.cat(features).to(device)
+        features, targets = self.gather()
+        self.num_classes = targets.shape[1]
         self.mean = features.mean(0)
         self.bank = F.normalize(features - self.mean, dim=1)
-        self.labels = torch.cat(labels).to(device)
+        self.labels = targets.argmax(1)
 
     def predict(self, features: Tensor) -> Tensor:
         """Share the votes, (n, K), by features, (n, C)."""
@@ -103,3 +116,48 @@ class NearestNeighborProbe:
             vote = chunk.new_full(labels.shape, 1 / count)
             votes.append(ballot.scatter_add_(1, labels, vote))
         return torch.cat(votes)
+
+
+class ClusterProbe(StoredPlaces):
+    """Classifier of places by k-means clusters, each named by its labels.
+
+    It tells how far clusters, which have seen no label, are classes: what
+    :class:`~mask_jepa.models.Prototypes` would make masks of. Features are
+    layer-normalised; a cluster scores the classes by their share in it, as in
+    the many-to-one matching of unsupervised segmentation.
+
+    Args:
+        num_clusters (int): K, at least 1.
+    """
+
+    def __init__(self, num_clusters: int) -> None:
+        super().__init__()
+        self.num_clusters = num_clusters
+
+    def fit(self) -> None:
+        """Cluster the places of all ranks, and name the clusters.
+
+        Raises:
+            ValueError: If there are fewer places than clusters.
+        """
+        features, targets = self.gather()
+        if not 1 <= self.num_clusters <= len(features):
+            raise ValueError(
+                f'The probe cannot make {self.num_clusters} clusters of '
+                f'{len(features)} labelled places: write --num-clusters '
+                f'between 1 and {len(features)}.')
+        self.kmeans = KMeans(self.num_clusters, n_init=3, random_state=0)
+        owners = torch.from_numpy(self.kmeans.fit_predict(_normed(features)))
+        shares = torch.zeros(self.num_clusters, targets.shape[1])
+        shares.index_add_(0, owners.long(), targets.cpu())
+        self.shares = (shares / shares.sum(1, keepdim=True)).to(targets)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Score the classes, (n, K), by features, (n, C)."""
+        owners = self.kmeans.predict(_normed(features))
+        return self.shares[torch.from_numpy(owners).long()]
+
+
+def _normed(features: Tensor) -> np.ndarray:
+    features = features.float()
+    return F.layer_norm(features, features.shape[1:]).cpu().numpy()

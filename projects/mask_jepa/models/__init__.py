@@ -4,7 +4,7 @@ from .batched_mask2former_head import BatchedLosses, BatchedMask2FormerHead
 from .block_masking import BlockMasking
 from .deformable_attention import DeformableAttention
 from .deformable_pixel_decoder import DeformablePixelDecoder
-from .feature_levels import name_levels
+from .feature_levels import join_levels, name_levels
 from .input_noise import InputNoise
 from .mask_jepa import MaskJEPA
 from .mask_tokens import MaskTokens
@@ -26,5 +26,5 @@ __all__ = [
     'MaskJEPA', 'MaskTokens', 'PhotometricChange', 'PlaceCentering',
     'Prototypes', 'PseudoInstances', 'QueryToMap', 'RandomQueries',
     'ReconstructionHead', 'StepRandom', 'TargetEncoder', 'TargetPrediction',
-    'find_adapter', 'name_levels'
+    'find_adapter', 'join_levels', 'name_levels'
 ]
