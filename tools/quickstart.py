@@ -20,10 +20,11 @@ from typing import Dict, List, NamedTuple, Optional
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from mmengine.config import Config
 from quickstart_summary import draw_predictions, print_table, summarise
 
 from mask_jepa.datasets import UnlabeledImageDataset
-from mask_jepa.utils import evenly_spread, stock_tool
+from mask_jepa.utils import evenly_spread, load_config, stock_tool
 
 OUT = 'work_dirs/quickstart'
 PRETRAIN_CONFIG = 'configs/mask_jepa_r18_tiny.py'
@@ -167,6 +168,10 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
             f'{PRETRAIN_CONFIG} {pretrained} {test_images}'
             f'--out {OUT}/pretraining.png'),
     ]
+    configs = {
+        library: readable_config(library, config)
+        for library, config in configs.items()
+    }
     for library, config in configs.items():
         train = shlex.quote(stock_tool(library, 'train.py'))
         test = shlex.quote(stock_tool(library, 'test.py'))
@@ -204,6 +209,19 @@ def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
             f'--model fine-tuned {finetuned} {OUT}/finetune-mmseg/last.pth '
             f'--image-size 128 --out {OUT}/features.png'))
     return stages
+
+
+def readable_config(library: str, config: str) -> str:
+    """Find a config that a library's own tools can read: itself, or where
+    mmengine does not find what it inherits (onedl-mmengine: configs of mmseg),
+    the whole of it in a file."""
+    try:
+        Config.fromfile(config)
+    except ImportError:
+        whole = f'{OUT}/finetune_{library}.py'
+        load_config(config).dump(whole)
+        return whole
+    return config
 
 
 class Clock:

@@ -9,6 +9,7 @@ from mmdet.structures import DetDataSample
 from mask_jepa.evaluation.health_check import check_health
 from mask_jepa.visualization import draw_pretraining
 
+GRID = (8, 8)
 STAGES = {'target_levels': ['c2', 'c4'], 'centering': None}
 
 
@@ -18,12 +19,12 @@ def fail(*_):
 
 def test_f_last_is_the_target_where_nothing_is_said(tiny_model, images):
     target = tiny_model.target
-    assert torch.equal(target.features(images), target(images)[0])
+    assert torch.equal(target.features(images, GRID), target(images)[0])
 
 
-def test_levels_lie_side_by_side_at_the_size_of_the_finest(make_model, images):
+def test_levels_lie_side_by_side_on_the_grid(make_model, images):
     target = make_model(STAGES).target
-    found = target.features(images)
+    found = target.features(images, GRID)
     stages = target.backbone(images)
     normed = []
     for stage in (stages[1], stages[3]):
@@ -38,7 +39,7 @@ def test_levels_lie_side_by_side_at_the_size_of_the_finest(make_model, images):
 def test_stages_of_the_backbone_need_no_pixel_decoder(make_model, images):
     model = make_model(STAGES)
     model.target.pixel_decoder.register_forward_pre_hook(fail)
-    model.target.features(images)
+    model.target.features(images, GRID)
     with pytest.raises(AssertionError, match='ran'):
         model.target(images)
 
@@ -46,26 +47,23 @@ def test_stages_of_the_backbone_need_no_pixel_decoder(make_model, images):
 def test_levels_of_both_kinds(make_model, images):
     target = make_model({'target_levels': ['c2', 'F_1', 'F_last']}).target
     (mask_features, memory), stages = target(images), target.backbone(images)
-    # F_last has the size of stride 4.
-    joined = target.features(images)
-    assert joined.shape[-2:] == mask_features.shape[-2:]
+    joined = target.features(images, GRID)
+    assert joined.shape[-2:] == GRID
     channels = [level.shape[1] for level in
                 (stages[1], memory[0], mask_features)]
     assert joined.shape[1] == sum(channels)
     torch.testing.assert_close(
         joined[:, -channels[2]:],
-        F.layer_norm(mask_features.movedim(1, -1),
-                     channels[2:]).movedim(-1, 1))
+        F.avg_pool2d(F.layer_norm(mask_features.movedim(1, -1),
+                                  channels[2:]).movedim(-1, 1), 2))
 
 
 def test_levels_are_predicted_and_clustered(make_model, images):
     model = make_model(STAGES).train()
     step = model.predict_target(images)
-    features = model.target.features(images)
+    features = model.target.features(images, step.prediction.shape[-2:])
     assert step.prediction.shape == step.target_on_grid.shape
-    torch.testing.assert_close(
-        step.target_on_grid,
-        F.interpolate(features, step.prediction.shape[-2:], mode='area'))
+    assert torch.equal(step.target_on_grid, features)
     losses = model(images, mode='loss')
     assert model.prototypes.centers.shape[1] == features.shape[1]
     assert model.prototypes.centers.abs().sum() > 0

@@ -5,6 +5,8 @@ from argparse import ArgumentParser
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import init_default_scope
 
 from mask_jepa.datasets import UnlabeledImageDataset
@@ -107,3 +109,16 @@ def test_labels_are_those_of_nuclei(quickstart, image_folder, monkeypatch,
         dataset = DATASETS.build(dict(dataset, type='mmseg.BaseSegDataset'))
         assert dataset.metainfo['classes'] == ['background', 'nucleus']
         assert 1 in dataset[0]['data_samples'].gt_sem_seg.data
+
+
+def test_stock_tools_get_a_config_that_they_can_read(quickstart,
+                                                     monkeypatch):
+    """mmengine of the forks does not find what ours inherit from mmseg."""
+    stock = quickstart.FINETUNE_CONFIGS['mmseg']
+    assert quickstart.readable_config('mmseg', stock) == stock
+    expected = load_config(stock).to_dict()
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'not-installed')
+    assert quickstart.readable_config('mmdet', quickstart.FINETUNE_CONFIGS[
+        'mmdet']) == quickstart.FINETUNE_CONFIGS['mmdet']
+    written = quickstart.readable_config('mmseg', stock)
+    assert Config.fromfile(written).to_dict() == expected

@@ -22,7 +22,7 @@ PACKAGES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'addict',
             'prettytable', 'termcolor', 'terminaltables', 'wcwidth', 'yapf',
             'yapf_third_party')
 # By their metadata mmengine finds the configs of a package.
-METADATA = ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
+WITH_METADATA = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 COMPILED = ('pycocotools', 'shapely')
 LEFT_OUT = ('__pycache__', '*.so', 'csrc', 'demo', 'tools', 'tests',
             'model_zoo', '*.md')
@@ -71,8 +71,11 @@ def copy_packages(folder: Path) -> None:
             place.parent,
             folder / name,
             ignore=shutil.ignore_patterns(*LEFT_OUT))
-    for name in METADATA:
-        metadata = importlib.metadata.distribution(name)._path
+    distributions = importlib.metadata.packages_distributions()
+    for name in WITH_METADATA:
+        # The forks of OpenMMLab call it otherwise.
+        metadata = importlib.metadata.distribution(
+            distributions[name][0])._path
         shutil.copytree(
             metadata,
             folder / metadata.name,

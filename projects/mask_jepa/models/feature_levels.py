@@ -49,17 +49,19 @@ def find_level_channels(adapter: MaskClassifierAdapter, neck: nn.Module,
     return [known[name] for name in levels]
 
 
-def join_levels(levels: Sequence[Tensor]) -> Tensor:
-    """Lay levels side by side, (B, C_1 + ... + C_n, h, w), at the size of the
-    finest, each layer-normalised, so that none outweighs the others; a single
-    one stays as it is."""
+def join_levels(levels: Sequence[Tensor],
+                grid: Optional[Sequence[int]] = None) -> Tensor:
+    """Lay levels side by side, (B, C_1 + ... + C_n, h, w), on a grid (None is
+    that of the finest), each layer-normalised, so that none outweighs the
+    others; a single one stays as it is."""
     if len(levels) == 1:
         return levels[0]
-    size = max(level.shape[-2:] for level in levels)
+    grid = grid or max(level.shape[-2:] for level in levels)
     return torch.cat([
         resize_map(
-            F.layer_norm(level.movedim(1, -1), level.shape[1:2]).movedim(
-                -1, 1), size) for level in levels
+            F.layer_norm(level.movedim(1, -1),
+                         level.shape[1:2]).movedim(-1, 1), grid)
+        for level in levels
     ], 1)
 
 

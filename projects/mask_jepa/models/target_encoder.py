@@ -61,14 +61,15 @@ class TargetEncoder(BaseModule):
         return self.adapter.encode(self.neck(self.backbone(image)))
 
     @torch.no_grad()
-    def features(self, image: Tensor) -> Tensor:
-        """Encode clean images, (B, 3, H, W), and join the target's levels,
-        (B, C, h, w); no pixel decoder runs for those of the backbone."""
+    def features(self, image: Tensor, grid: Tuple[int, int]) -> Tensor:
+        """Encode clean images, (B, 3, H, W), and join the target's levels on
+        a grid, (B, C, *grid); a single one keeps its size. No pixel decoder
+        runs for those of the backbone."""
         stages = self.backbone(image)
         maps = name_levels(stages)
         if not maps.keys() >= set(self.levels):
             maps = name_levels(stages, *self.adapter.encode(self.neck(stages)))
-        return join_levels([maps[name] for name in self.levels])
+        return join_levels([maps[name] for name in self.levels], grid)
 
     @torch.no_grad()
     def update(self, backbone: nn.Module, neck: nn.Module,
