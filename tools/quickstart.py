@@ -20,7 +20,10 @@ from typing import Dict, List, NamedTuple, Optional
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+import mmcv
+import numpy as np
 from mmengine.config import Config
+from pycocotools.coco import COCO
 from quickstart_summary import draw_predictions, print_table, summarise
 
 from mask_jepa.datasets import UnlabeledImageDataset
@@ -33,27 +36,29 @@ FINETUNE_CONFIGS = dict(
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-instance.py',
     mmseg='configs/finetune/mmseg/'
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_camvid-128x128.py')
-# Nuclei under the microscope, laid out as the small sets: where those are not
-# at hand, their labels are used, with these settings.
-NUCLEI = 'tools/misc/nuclei'
+# Nuclei under the microscope: where the small sets are not at hand, their
+# labels are used, with these settings.
+NUCLEI = 'demo/nuclei'
 NUCLEI_CONFIGS = dict(
     FINETUNE_CONFIGS,
     mmdet='configs/finetune/mmdet/'
     'mask2former_r18-tiny-mask-jepa-pre_1xb4-160i_small-coco-person.py')
 SPLITS = ('train', 'val', 'test')
 NUCLEI_OPTIONS = dict(
-    pretrain=' '.join(f'{part}.metainfo.classes=[background,nucleus]'
+    pretrain=' '.join(f'{part}.metainfo.classes=[background,nucleus] '
+                      f'{part}.img_suffix=.png'
                       for part in ('val_dataloader.dataset',
                                    'val_cfg.train_dataset')),
     mmdet=' '.join(f'{split}_dataloader.dataset.metainfo.classes=[nucleus]'
                    for split in SPLITS),
     mmseg=' '.join([
-        'default_hooks.visualization.interval=1',  # There are six images.
+        'default_hooks.visualization.interval=1',  # There are eight images.
         'model.decode_head.num_classes=2',
         'model.decode_head.loss_cls.class_weight=[1.0,1.0,0.1]',
-        *(f'{split}_dataloader.dataset.metainfo.{setting}' for split in SPLITS
-          for setting in ('classes=[background,nucleus]',
-                          'palette=[[0,0,0],[220,20,60]]'))
+        *(f'{split}_dataloader.dataset.{setting}' for split in SPLITS
+          for setting in ('img_suffix=.png',
+                          'metainfo.classes=[background,nucleus]',
+                          'metainfo.palette=[[0,0,0],[220,20,60]]'))
     ]))
 # Of one's own images, a tenth, but so many at least and at most, are held out
 # for pictures and tests.
@@ -95,7 +100,7 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
         images, wanted = wanted, None
     labelled = wanted or os.environ.get('MASK_JEPA_DATA', '../shared/data')
     if not is_labelled(labelled):
-        labelled = NUCLEI
+        labelled = lay_out_nuclei()
         print('The small sets of photographs were not found: labels are those '
               f'of the nuclei in {NUCLEI}.')
     # In a config its path may hold no quotes.
@@ -104,6 +109,33 @@ def find_data(wanted: Optional[str]) -> Dict[str, Optional[str]]:
     lists = hold_out(images) if images else {}
     link.symlink_to(osp.abspath(labelled))
     return dict(labelled=osp.abspath(labelled), images=images, **lists)
+
+
+def lay_out_nuclei() -> str:
+    """Lay the nuclei out as the small sets, with label maps; return where."""
+    folder = Path(OUT, 'nuclei')
+    for split in ('train', 'val'):
+        coco = COCO(f'{NUCLEI}/instances_{split}.json')
+        labels = folder / 'camvid/ann_dir' / split
+        labels.mkdir(parents=True, exist_ok=True)
+        for image in coco.loadImgs(coco.getImgIds()):
+            label_map = np.zeros((image['height'], image['width']), np.uint8)
+            for nucleus in coco.imgToAnns[image['id']]:
+                label_map |= coco.annToMask(nucleus)
+            mmcv.imwrite(label_map, str(labels / image['file_name']))
+        for place, source in {
+                f'camvid/img_dir/{split}':
+                split,
+                f'coco128/{split}2017':
+                split,
+                f'coco128/annotations/instances_{split}2017.json':
+                f'instances_{split}.json'
+        }.items():
+            place = folder / place
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            place.symlink_to(osp.abspath(f'{NUCLEI}/{source}'))
+    return str(folder)
 
 
 def hold_out(folder: str) -> Dict[str, str]:
@@ -137,7 +169,7 @@ def hold_out(folder: str) -> Dict[str, str]:
 
 def plan(data: Dict[str, Optional[str]]) -> List[Stage]:
     """Lay out all stages, in order, for the images of :func:`find_data`."""
-    is_nuclei = data['labelled'] == osp.abspath(NUCLEI)
+    is_nuclei = data['labelled'] == osp.abspath(f'{OUT}/nuclei')
     options = NUCLEI_OPTIONS if is_nuclei else {}
     configs = NUCLEI_CONFIGS if is_nuclei else FINETUNE_CONFIGS
     pretrained = f'{OUT}/pretrain/last.pth'
