@@ -22,6 +22,7 @@ CURRENT_PAGES = [page for page in PAGES if page != 'CHANGELOG.md']
 CONFIGS = ('mask_jepa_r50_coco.py', 'mask_jepa_r50_custom.py',
            'mask_jepa_r18_tiny.py',
            'mask_jepa_efficientnet-lite0_tiny_nuclei.py',
+           'mask_jepa_efficientnet-lite0_tiny_camvid.py',
            'finetune/mmseg/mask2former_r50-mask-jepa-pre_8xb2-160k_ade20k-'
            '512x512_1-16.py')
 SECTIONS = ('model|train_dataloader|val_dataloader|test_dataloader|'

@@ -14,7 +14,8 @@ finetune_options = {
 }
 
 pretrain_options = {'default_hooks.visualization.interval': 1500}
-# As it was before instances, noise by the image, and clean images.
+# As it was before instances, noise by the image, clean images, and stages of
+# the backbone as the target.
 num_prototypes = 16
 earlier_options = {
     'model.prototypes': dict(_delete_=True, loss_weight=0.03),
@@ -22,6 +23,8 @@ earlier_options = {
     'model.panoptic_head.loss_cls.class_weight':
     [1.0] * num_prototypes + [0.1],
     'model.pseudo_instances': None,
+    'model.target_levels': ['F_last'],
+    'model.centering': dict(_delete_=True),
     'model.clean_share': 0.0,
     'model.noise.per_image': False,
     'model.photometric_change.per_image': False,
@@ -30,6 +33,7 @@ earlier_options = {
 }
 paper_options = {
     'model.pseudo_instances': None,
+    'model.target_levels': ['F_last'],
     'model.clean_share': 0.0,
     'model.noise.per_image': False,
     'model.noise.masked_gamma': 0.7,

@@ -57,12 +57,8 @@ def join_levels(levels: Sequence[Tensor],
     if len(levels) == 1:
         return levels[0]
     grid = grid or max(level.shape[-2:] for level in levels)
-    return torch.cat([
-        resize_map(
-            F.layer_norm(level.movedim(1, -1),
-                         level.shape[1:2]).movedim(-1, 1), grid)
-        for level in levels
-    ], 1)
+    return torch.cat([resize_map(_normalise(level), grid) for level in levels],
+                     1)
 
 
 def resize_map(features: Tensor, size: Sequence[int]) -> Tensor:
@@ -72,6 +68,11 @@ def resize_map(features: Tensor, size: Sequence[int]) -> Tensor:
         return F.interpolate(
             features, tuple(size), mode='bilinear', align_corners=False)
     return F.interpolate(features, tuple(size), mode='area')
+
+
+def _normalise(features: Tensor) -> Tensor:
+    features = features.movedim(1, -1)
+    return F.layer_norm(features, features.shape[-1:]).movedim(-1, 1)
 
 
 def _number(prefix: str, values: Sequence) -> Dict:
