@@ -17,14 +17,20 @@ def fail(*_):
     raise AssertionError('The pixel decoder of the target ran.')
 
 
+def encode_target(target, images):
+    """Mask features and memory."""
+    return target.adapter.encode(target.backbone(images))
+
+
 def test_f_last_is_the_target_where_nothing_is_said(tiny_model, images):
     target = tiny_model.target
-    assert torch.equal(target.features(images, GRID), target(images)[0])
+    assert torch.equal(
+        target(images, GRID), encode_target(target, images)[0])
 
 
 def test_levels_lie_side_by_side_on_the_grid(make_model, images):
     target = make_model(STAGES).target
-    found = target.features(images, GRID)
+    found = target(images, GRID)
     stages = target.backbone(images)
     normed = []
     for stage in (stages[1], stages[3]):
@@ -39,15 +45,16 @@ def test_levels_lie_side_by_side_on_the_grid(make_model, images):
 def test_stages_of_the_backbone_need_no_pixel_decoder(make_model, images):
     model = make_model(STAGES)
     model.target.pixel_decoder.register_forward_pre_hook(fail)
-    model.target.features(images, GRID)
+    model.target(images, GRID)
     with pytest.raises(AssertionError, match='ran'):
-        model.target(images)
+        encode_target(model.target, images)
 
 
 def test_levels_of_both_kinds(make_model, images):
     target = make_model({'target_levels': ['c2', 'F_1', 'F_last']}).target
-    (mask_features, memory), stages = target(images), target.backbone(images)
-    joined = target.features(images, GRID)
+    stages = target.backbone(images)
+    mask_features, memory = encode_target(target, images)
+    joined = target(images, GRID)
     assert joined.shape[-2:] == GRID
     channels = [level.shape[1] for level in
                 (stages[1], memory[0], mask_features)]
@@ -61,7 +68,7 @@ def test_levels_of_both_kinds(make_model, images):
 def test_levels_are_predicted_and_clustered(make_model, images):
     model = make_model(STAGES).train()
     step = model.predict_target(images)
-    features = model.target.features(images, step.prediction.shape[-2:])
+    features = model.target(images, step.prediction.shape[-2:])
     assert step.prediction.shape == step.target_on_grid.shape
     assert torch.equal(step.target_on_grid, features)
     losses = model(images, mode='loss')

@@ -65,9 +65,10 @@ def test_learns_and_its_target_follows(model, images):
 
 def test_target_of_equal_weights_is_equal(model, images):
     model.eval()
-    online, target = model.encode(images), model.target(images)
-    assert torch.equal(online[0], target[0])
-    assert all(map(torch.equal, online[1], target[1]))
+    online, target = (encode_levels(model, images, branch)
+                      for branch in ('online', 'target'))
+    assert all(map(torch.equal, online.values(), target.values()))
+    assert torch.equal(model.target(images, (4, 4)), online['F_last'])
 
 
 @pytest.mark.parametrize('branch', ['online', 'target'])

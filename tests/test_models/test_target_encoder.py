@@ -5,6 +5,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from mask_jepa.evaluation import encode_levels
 from mask_jepa.models import (Mask2FormerAdapter, PlaceCentering, Prototypes,
                               TargetEncoder)
 
@@ -108,14 +109,12 @@ def test_stays_in_eval_mode(model):
 def test_batch_statistics_do_not_move_in_the_forward_pass(model, images):
     model.train()
     before = [buffer.clone() for buffer in model.target.buffers()]
-    model.target(images)
+    model.target(images, (8, 8))
     assert all(map(torch.equal, before, model.target.buffers()))
 
 
 def test_has_no_gradient(model, images):
-    mask_features, memory = model.target(images.requires_grad_())
-    assert not mask_features.requires_grad
-    assert not any(level.requires_grad for level in memory)
+    assert not model.target(images.requires_grad_(), (8, 8)).requires_grad
     assert not any(weight.requires_grad
                    for weight in model.target.parameters())
 
@@ -124,9 +123,11 @@ def test_equals_the_online_encoder_in_eval_mode(model, images):
     change_online(model)
     model.update_target(0.0)
     model.eval()
-    online, target = model.encode(images), model.target(images)
-    assert torch.equal(online[0], target[0])
-    assert all(map(torch.equal, online[1], target[1]))
+    online, target = (encode_levels(model, images, branch)
+                      for branch in ('online', 'target'))
+    assert online.keys() == target.keys() > {'F_1', 'F_last'}
+    assert all(map(torch.equal, online.values(), target.values()))
+    assert torch.equal(model.target(images, (8, 8)), online['F_last'])
 
 
 def encoder(names, size=3):

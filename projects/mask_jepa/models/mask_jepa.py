@@ -367,7 +367,7 @@ class MaskJEPA(BaseModel):
 
         # 3. Target encoder, on the clean image, without gradient, and without
         #    what is alike in all images.
-        target_features = self.target.features(image, grid)
+        target_features = self.target(image, grid)
         target_on_grid = resize_map(target_features, grid)
         if self.centering is not None:
             target_on_grid = self.centering(target_on_grid)

@@ -30,8 +30,7 @@ class TargetEncoder(BaseModule):
         adapter_class (type): Adapter of the head's family.
         backbone, neck, pixel_decoder (nn.Module): The online ones, which are
             copied.
-        levels (Sequence[str]): Of :func:`name_levels`: what
-            :meth:`features` gives.
+        levels (Sequence[str]): Of :func:`name_levels`: what it gives.
     """
 
     def __init__(self, adapter_class: Type[MaskClassifierAdapter],
@@ -55,13 +54,7 @@ class TargetEncoder(BaseModule):
         """Do nothing: the weights come from :meth:`update`."""
 
     @torch.no_grad()
-    def forward(self, image: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        """Encode clean images, (B, 3, H, W): mask features (B, C, H/4, W/4)
-        and memory, coarse to fine."""
-        return self.adapter.encode(self.neck(self.backbone(image)))
-
-    @torch.no_grad()
-    def features(self, image: Tensor, grid: Tuple[int, int]) -> Tensor:
+    def forward(self, image: Tensor, grid: Tuple[int, int]) -> Tensor:
         """Encode clean images, (B, 3, H, W), and join the target's levels on
         a grid, (B, C, *grid); a single one keeps its size. No pixel decoder
         runs for those of the backbone."""
