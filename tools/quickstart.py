@@ -117,7 +117,6 @@ def lay_out_nuclei() -> str:
     for split in ('train', 'val'):
         coco = COCO(f'{NUCLEI}/instances_{split}.json')
         labels = folder / 'camvid/ann_dir' / split
-        labels.mkdir(parents=True, exist_ok=True)
         for image in coco.loadImgs(coco.getImgIds()):
             label_map = np.zeros((image['height'], image['width']), np.uint8)
             for nucleus in coco.imgToAnns[image['id']]:

@@ -352,3 +352,12 @@ def test_noise_measured_by_the_image_tells_nothing_of_hidden_places():
         + 0.3**0.5 * spread * epsilon[..., 4:])
     torch.testing.assert_close(
         noisy[..., :4], (mean + spread * epsilon)[..., :4])
+
+
+def test_all_hidden_is_finite_where_noise_is_measured_by_the_image():
+    image = torch.randn(2, 3, 8, 8, generator=generator(1))
+    hidden = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+    hidden[1] = False
+    noisy = InputNoise(per_image=True)(image, hidden, generator())
+    assert noisy.isfinite().all()
+    assert not noisy[0].any() and noisy[1].any()

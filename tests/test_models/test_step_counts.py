@@ -26,7 +26,9 @@ def pixel_decoders(model):
 @pytest.mark.parametrize('options, most', [
     ({}, 2), (dict(prototypes=None), 0),
     (dict(pseudo_instances=dict(min_places=1), clean_share=0.5), 2),
-], ids=['all_losses', 'no_prototypes', 'things'])
+    ({'noise.per_image': True, 'photometric_change.per_image': True}, 2),
+    (dict(target_levels=['c2', 'c3', 'c4'], centering=None), 2),
+], ids=['all_losses', 'no_prototypes', 'things', 'by_the_image', 'stages'])
 def test_only_the_matching_waits(make_model, images, options, most):
     model = make_model(options)
     counts = count(model, images)

@@ -36,7 +36,8 @@ def health_rules(num_channels: int, num_queries: int,
       to one, the same thing seen from the angles. Here: above 0.95.
     - *Low rank*: dimensional collapse (Jing et al., ICLR 2022), measured by
       the effective rank (RankMe, Garrido et al., ICML 2023). Here: below
-      half of that of the initial weights, or below a tenth of the channels.
+      half of that of the initial weights, or below a tenth of the channels of
+      F_last.
     - *Leak* (ours): the prediction changes with what is hidden, so that it
       need not predict anything (:func:`prediction_leak`).
     - *Undecided masks*, *one mask* (ours): the prediction is made through the
@@ -45,7 +46,7 @@ def health_rules(num_channels: int, num_queries: int,
       over everything.
 
     Args:
-        num_channels (int): C of the features.
+        num_channels (int): C of F_last.
         num_queries (int): N.
         start (dict[str, float]): :func:`check_health` of the first check.
 
@@ -94,7 +95,7 @@ class HealthRecord:
     a check at which it does not hold.
 
     Args:
-        num_channels (int): C of the features.
+        num_channels (int): C of F_last.
         num_queries (int): N.
         patience (int): How many checks in a row make a rule true.
         state (dict, optional): :attr:`state` of an interrupted run.

@@ -1,5 +1,5 @@
 """The levels of an encoder's features: their names, and several as one map."""
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -27,9 +27,9 @@ def name_levels(
     return levels
 
 
-def find_level_channels(adapter: MaskClassifierAdapter, neck: nn.Module,
-                        levels: Sequence[str]) -> List[int]:
-    """Count the channels of some levels.
+def count_channels(adapter: MaskClassifierAdapter, neck: nn.Module,
+                   levels: Sequence[str]) -> int:
+    """Count the channels of some levels, side by side.
 
     Those of the backbone are known where no neck lies between it and the
     pixel decoder.
@@ -46,7 +46,7 @@ def find_level_channels(adapter: MaskClassifierAdapter, neck: nn.Module,
     if unknown or not levels or isinstance(levels, str):
         raise ValueError(f'model.target_levels={levels!r} must be some of '
                          f'{", ".join(sorted(known))}, such as ["F_last"].')
-    return [known[name] for name in levels]
+    return sum(known[name] for name in levels)
 
 
 def join_levels(levels: Sequence[Tensor],

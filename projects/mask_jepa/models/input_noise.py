@@ -73,6 +73,7 @@ def std_mean(image: Tensor, chosen: Tensor) -> Tuple[Tensor, Tensor]:
     ``chosen``, bool (B, 1, H, W), is True: both (B, 1, 1, 1), and zero where
     there is none."""
 
+    # torch.masked would let a GPU wait for its host, three times.
     def average(values: Tensor) -> Tensor:
         return (values * chosen).sum((1, 2, 3), keepdim=True) / count
 

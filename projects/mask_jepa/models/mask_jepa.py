@@ -15,7 +15,7 @@ from ..utils import global_seed, require_share
 from .activation_checkpointing import checkpoint_activations
 from .adapters import find_adapter
 from .block_masking import BlockMasking, resize_mask
-from .feature_levels import find_level_channels, resize_map
+from .feature_levels import count_channels, resize_map
 from .input_noise import InputNoise
 from .mask_tokens import MaskTokens
 from .photometric_change import PhotometricChange
@@ -152,8 +152,8 @@ class MaskJEPA(BaseModel):
         self.target_moves = False  # until a hook says that it moves it
 
         channels = self.adapter.channels
-        target_channels = sum(
-            find_level_channels(self.adapter, self.neck, target_levels))
+        target_channels = count_channels(self.adapter, self.neck,
+                                         target_levels)
         self.random = StepRandom(seed)
         self.photometric_change = None
         if photometric_change is not None:
