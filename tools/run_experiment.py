@@ -4,14 +4,15 @@ import os
 import os.path as osp
 import subprocess
 import sys
+from pathlib import Path
 from typing import Dict, List
 
 # `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
-from mask_jepa.experiments import (Pretraining, RunStore, Workers,
-                                   find_results, group_scores, make_tables,
-                                   read_experiment, write_results)
+from mask_jepa.experiments import (Pretraining, RunStore, Workers, data_root,
+                                   digest_files, find_results, group_scores,
+                                   make_tables, read_experiment, write_results)
 from mask_jepa.utils import exit_on, make_parser
 
 
@@ -54,11 +55,21 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(preparations: Dict[str, List[str]]) -> None:
-    """Make the data that are missing; a RuntimeError if a tool fails."""
+    """Make the data that are missing.
+
+    Raises:
+        RuntimeError: If a tool fails.
+        ValueError: If they are there, but of other data.
+    """
     for path, command in preparations.items():
-        if not osp.exists(path) and subprocess.run([sys.executable, *command
-                                                    ]).returncode:
-            raise RuntimeError(f'{command[0]} has not made {path}.')
+        data, record = digest_files(command), f'{path}.data.txt'
+        if not osp.exists(path):
+            if subprocess.run([sys.executable, *command]).returncode:
+                raise RuntimeError(f'{command[0]} has not made {path}.')
+            Path(record).write_text(data)
+        elif osp.exists(record) and Path(record).read_text() != data:
+            raise ValueError(f'{path} was made from other data than those in '
+                             f'{data_root()}: remove {osp.dirname(path)}.')
 
 
 def main() -> None:
@@ -70,6 +81,8 @@ def main() -> None:
         chosen = experiment.select(args.seeds, args.arms, args.labels)
         out = args.out or osp.join(args.runs, experiment.name)
         store = RunStore(args.runs, osp.join(out, 'results.json'))
+        # Hours later it would notice that some came out of other data.
+        find_results(experiment, store, earlier=True)
     missing = store.missing(chosen.finetunings)
     num_pretrainings = sum(isinstance(run, Pretraining) for run in missing)
     print(f'{len(chosen.finetunings)} scores, '

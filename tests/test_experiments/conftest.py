@@ -33,6 +33,7 @@ def make(log_scores):
             folder = Path(store.folder(run))
             folder.mkdir(parents=True)
             (folder / 'code.txt').write_text('a1b2c3d\n')
+            (folder / 'data.txt').write_text(run.data)
             log_scores(folder, 'mIoU', {1: score})
             store.finish(run, 1)
 

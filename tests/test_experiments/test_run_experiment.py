@@ -103,6 +103,31 @@ def test_published_scores_are_read_after_a_change_of_config(
     assert Path('out/results.json').read_text() == published
 
 
+@pytest.mark.parametrize('config', ['', 'optim_wrapper = dict(lr=2.0)\n'],
+                         ids=['same', 'changed'])
+def test_published_scores_of_other_data_are_refused(run, write_plan, make,
+                                                    config, monkeypatch):
+    plan = write_plan(lambda plan: plan.update(label_fractions=[1]))
+    for data in ('one', 'two'):
+        Path(data).mkdir()
+        Path(data, 'a.png').write_text(data * len(data))
+    Path('two/a.png').write_text('another size')
+    with open('task.py', 'a') as file:
+        file.write('val_dataloader = dict('
+                   'dataset=dict(data_root="{{$MASK_JEPA_DATA:}}"))\n')
+    monkeypatch.setenv('MASK_JEPA_DATA', 'one')
+    experiment = read_experiment(plan)
+    make(experiment, RunStore('old', ''), 0, 10.0)
+    write_results(experiment, RunStore('old', ''), 'out')
+    with open('task.py', 'a') as file:
+        file.write(config)
+    arguments = plan, '--runs', 'new', '--out', 'out', '--list'
+    assert '| none | 10.0 | 1 |' in run(*arguments, data='one')
+    with pytest.raises(SystemExit, match='labels, none, seed 0 was made from '
+                       'other data than those in two'):
+        run(*arguments, data='two')
+
+
 PUBLISHED = sorted(
     path.parent for folder in ('docs', 'projects')
     for path in (ROOT / folder).rglob('experiments/*/results.json'))
@@ -195,3 +220,21 @@ def test_what_is_missing_is_prepared_once(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().out == 'made data\n'
     with pytest.raises(RuntimeError, match='cannot.py has not made tiles'):
         prepare({'data': ['have.py', 'data'], 'tiles': ['cannot.py']})
+
+
+def test_what_was_prepared_from_other_data_is_refused(tmp_path, monkeypatch):
+    prepare = runpy.run_path(str(ROOT / 'tools/run_experiment.py'))['prepare']
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MASK_JEPA_DATA', 'source')
+    Path('source').mkdir()
+    Path('source/a.png').write_text('a')
+    Path('have.py').write_text('import pathlib, sys\n'
+                               'pathlib.Path("tiles").mkdir()\n'
+                               'pathlib.Path("tiles/a").touch()\n')
+    preparations = {'tiles/a': ['have.py', 'source/a.png']}
+    prepare(preparations)
+    prepare(preparations)
+    Path('source/a.png').write_text('another')
+    with pytest.raises(ValueError, match='tiles/a was made from other data '
+                       'than those in source: remove tiles.'):
+        prepare(preparations)

@@ -132,6 +132,35 @@ def test_another_folder_of_the_data_is_another_digest(monkeypatch):
     assert len(digests) == 3
 
 
+@pytest.fixture
+def write_images(tmp_path, monkeypatch):
+    """Write two images of some size, of a folder that configs name."""
+
+    def write(root, size=3):
+        (tmp_path / root / 'train').mkdir(parents=True, exist_ok=True)
+        for name in ('a.png', 'b.png'):
+            (tmp_path / root / 'train' / name).write_text('x' * size)
+        monkeypatch.setenv('MASK_JEPA_DATA', str(tmp_path / root))
+        dataset = dict(data_root=str(tmp_path / root / 'train'))
+        return small_pretraining(val_dataloader=dict(dataset=dataset))
+
+    return write
+
+
+def test_data_are_told_apart_wherever_they_lie(write_images, tmp_path):
+    first = write_images('first').data
+    assert len(first) == 10
+    assert write_images('second Müll').data == first
+    assert write_images('third', size=4).data != first
+    # What no config names does not count, and neither does its root.
+    Path(tmp_path / 'third' / 'README.md').write_text('Images.')
+    assert write_images('third').data == first
+    Path(tmp_path / 'third/train/c.png').write_text('x')
+    assert write_images('third').data != first
+    # Nobody knows what data that are gone were like.
+    assert small_pretraining().data == ''
+
+
 def test_pretraining_of_ours_resumes(tmp_path):
     run = small_pretraining(seed=4)
     tool, config, *options = run.prepare(str(tmp_path))
@@ -248,6 +277,26 @@ def test_scores_of_mmdet_are_found_and_scaled(make):
     run = small_finetuning(metric='coco/segm_mAP', scale=100)
     result = make(run, {100: 0.125, 200: 0.25}, 'coco/segm_mAP')
     assert (result['score'], result['curve']) == (25, {100: 12.5, 200: 25})
+
+
+def test_what_came_out_of_other_data_is_refused(store, write_images):
+    run = write_images('data')
+    store.prepare(run)
+    assert store.finish(run, 5)['data'] == run.data
+    moved = write_images('moved')
+    assert store.result(moved)['digest'] == run.digest
+    other = write_images('other', size=4)
+    assert other.digest == run.digest
+    with pytest.raises(ValueError, match='made from other data than those in '
+                       '.*other: give other folders as --runs and --out'):
+        store.result(other)
+
+
+def test_pretraining_goes_on_with_the_data_it_began_with(store, write_images):
+    store.prepare(write_images('data'))
+    store.prepare(write_images('moved'))
+    with pytest.raises(ValueError, match='made from other data'):
+        store.prepare(write_images('other', size=4))
 
 
 def test_a_run_without_its_score_is_no_result(store, make):

@@ -6,7 +6,7 @@ from typing import List
 from ..utils import AtomicLocalBackend
 from .comparison import draw, group_scores, make_tables
 from .experiment import Experiment
-from .run_store import RunStore
+from .run_store import RunStore, check_data
 
 
 def find_results(experiment: Experiment,
@@ -23,6 +23,9 @@ def find_results(experiment: Experiment,
 
     Returns:
         list[dict]: Results of its fine-tunings, in their order.
+
+    Raises:
+        ValueError: If one came out of other data.
     """
     names = 'task', 'labels', 'arm', 'seed', 'metric'
     published = {}
@@ -35,6 +38,7 @@ def find_results(experiment: Experiment,
             (run.task.name, run.num_labels, run.arm, run.seed,
              run.task.metric))
         if result is not None:
+            check_data(run, result.get('data', ''))
             # Another experiment may have made it under another name.
             found.append(dict(result, arm=run.arm, task=run.task.name))
     return found

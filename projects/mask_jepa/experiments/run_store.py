@@ -10,10 +10,12 @@ from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 from ..report import read_run
 from ..utils import AtomicLocalBackend
+from .data_files import data_root
 from .runs import Finetuning, Pretraining
 
 RESULT = 'result.json'
 CODE = 'code.txt'
+DATA = 'data.txt'
 Run = Union[Pretraining, Finetuning]
 
 
@@ -30,6 +32,18 @@ def describe_code() -> str:
     except FileNotFoundError:
         return ''
     return result.stdout.strip()
+
+
+def check_data(run: Run, data: str) -> None:
+    """Raise a ValueError if a run was made from other data than are there.
+
+    Where either is unknown, '', it may be the same.
+    """
+    if data and run.data and data != run.data:
+        raise ValueError(
+            f'{run.title} was made from other data than those in '
+            f'{data_root()}: give other folders as --runs and --out, so that '
+            'both are kept.')
 
 
 class RunStore:
@@ -91,14 +105,19 @@ class RunStore:
             yield file.fileno()
 
     def result(self, run: Run) -> Optional[dict]:
-        """Look up what came out; None if the run is still to be made."""
-        path = osp.join(self.folder(run), RESULT)
+        """Look up what came out; None if the run is still to be made.
+
+        Raises:
+            ValueError: If it came out of other data.
+        """
+        path, found = osp.join(self.folder(run), RESULT), None
         if osp.isfile(path):
-            with open(path) as file:
-                return json.load(file)
-        if isinstance(run, Finetuning):
-            return self.published.get(run.digest)
-        return None
+            found = json.loads(_read(path))
+        elif isinstance(run, Finetuning):
+            found = self.published.get(run.digest)
+        if found is not None:
+            check_data(run, found.get('data', ''))
+        return found
 
     def missing(self, finetunings: Sequence[Finetuning]) -> List[Run]:
         """List what is still to be made for the scores of fine-tunings.
@@ -125,6 +144,11 @@ class RunStore:
             # The stock tools do not resume exactly: a torn run starts again.
             shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder, exist_ok=True)
+        # A pretraining that goes on has begun with some.
+        path = osp.join(folder, DATA)
+        if osp.isfile(path):
+            check_data(run, _read(path))
+        AtomicLocalBackend().put_text(run.data, path)
         with open(osp.join(folder, CODE), 'a') as file:
             file.write(f'{describe_code()}\n')
         if is_pretraining or not run.pretraining:
@@ -138,14 +162,14 @@ class RunStore:
             ValueError: If a fine-tuning logged no score.
         """
         folder = self.folder(run)
-        with open(osp.join(folder, CODE)) as file:
-            versions = dict.fromkeys(file.read().split())
+        versions = dict.fromkeys(_read(osp.join(folder, CODE)).split())
         result = dict(
             digest=run.digest,
             seed=run.seed,
             seconds=round(seconds),
             # More than one where a pretraining went on with newer code.
-            code=' '.join(versions))
+            code=' '.join(versions),
+            data=_read(osp.join(folder, DATA)))
         if isinstance(run, Pretraining):
             result.update(pretraining=run.name, images_seen=run.images_seen)
         else:
@@ -163,6 +187,11 @@ class RunStore:
         AtomicLocalBackend().put_text(
             json.dumps(result, indent=2), osp.join(folder, RESULT))
         return result
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def _read_scores(run: Finetuning, folder: str) -> Dict[int, float]:

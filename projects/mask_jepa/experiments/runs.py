@@ -1,7 +1,6 @@
 import copy
 import hashlib
 import json
-import os
 import os.path as osp
 import re
 from typing import Iterable, List, NamedTuple, Optional
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from ..utils import stock_tool
 from ..weights import PARTS, export_weights, load_checkpoint, save_export
 from .choice import choose_images
+from .data_files import data_root, digest_files
 
 # What of a config changes weights or scores. The rest (names of modules, what
 # watches a run) changes from release to release, and results stay as they are.
@@ -50,6 +50,11 @@ class Pretraining:
     def folder(self) -> str:
         """Name of its folder."""
         return f'pretrain_{slug(self.name)}_seed{self.seed}_{self.digest}'
+
+    @property
+    def data(self) -> str:
+        """Of :func:`digest_files`."""
+        return digest_files(what_counts(self.config))
 
     def prepare(self, folder: str) -> List[str]:
         """Write the config; give the arguments of the Python interpreter.
@@ -144,6 +149,11 @@ class Finetuning:
         return (f'finetune_{slug(self.task.name)}_{self.num_labels}-labels_'
                 f'{slug(self.arm)}_seed{self.seed}_{self.digest}')
 
+    @property
+    def data(self) -> str:
+        """Of :func:`digest_files`."""
+        return digest_files(what_counts(self.config))
+
     def prepare(self, folder: str, pretraining_folder: str = '') -> List[str]:
         """Write config and initial weights, from the pretraining's folder.
 
@@ -200,7 +210,7 @@ def digest(content: object) -> str:
         str: Ten hexadecimal digits.
     """
     text = json.dumps(content, sort_keys=True, default=str)
-    data = json.dumps(os.environ.get('MASK_JEPA_DATA', '../shared/data'))
+    data = json.dumps(data_root())
     # Only where a value begins: the folder may be called `data`, as half of
     # the keys are.
     text = re.sub(
