@@ -14,3 +14,10 @@ pretrainings = {
         options=options)
     for name, options in _base_.recipes.items()
 }
+pretrainings['BYOL'] = dict(
+    config=_base_.byol_config,
+    library='mmpretrain',
+    options={
+        'train_dataloader.dataset.data_prefix':
+        '{{$MASK_JEPA_DATA:../shared/data}}/camvid_full/img_dir/train'
+    })

@@ -24,3 +24,4 @@ pretrainings = {
         options=options)
     for name, options in _base_.recipes.items()
 }
+pretrainings['BYOL'] = dict(config=_base_.byol_config, library='mmpretrain')

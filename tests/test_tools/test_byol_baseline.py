@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 BYOL = 'configs/baselines/byol_r18-tiny_camvid.py'
+IMAGENET_BYOL = 'configs/baselines/byol_efficientnet-lite0_nuclei.py'
 ITERATIONS = 2
 
 
@@ -132,3 +133,34 @@ def test_all_but_the_objective_is_that_of_mask_jepa():
         assert view[0].type in crop.type
         assert view[0].scale == jepa.train_dataloader.dataset.crop_size
         assert view[0].crop_ratio_range == crop.crop_ratio_range
+
+
+def test_from_imagenet_it_is_the_backbone_that_is_fine_tuned():
+    pytest.importorskip('timm')
+    byol = Config.fromfile(IMAGENET_BYOL)
+    jepa = Config.fromfile(
+        'configs/mask_jepa_efficientnet-lite0_tiny_nuclei.py')
+    for key in ('mean', 'std'):
+        assert byol.data_preprocessor[key] == jepa.model.data_preprocessor[key]
+    ours, theirs = (config.optim_wrapper.paramwise_cfg.custom_keys.backbone
+                    for config in (jepa, byol))
+    assert theirs.lr_mult == ours.lr_mult == 0.1
+    crops = jepa.train_dataloader.dataset.pipeline[1]
+    for view in byol.train_dataloader.dataset.pipeline[1].transforms:
+        assert view[0].crop_ratio_range == crops.crop_ratio_range
+        assert view[0].scale == 128
+    # As the crops of Mask-JEPA: 32 an iteration in place of 8.
+    assert byol.train_cfg.max_iters * byol.train_dataloader.batch_size == (
+        jepa.train_cfg.max_iters * jepa.train_dataloader.batch_size)
+    init_default_scope('mmpretrain')
+    backbone = MODELS.build(byol.model.backbone)
+    shapes = [{
+        key: value.shape
+        for key, value in each.state_dict().items()
+    } for each in (backbone, MODELS.build(jepa.model.backbone))]
+    assert shapes[0] == shapes[1]
+    assert byol.model.backbone.init_cfg == jepa.model.backbone.init_cfg
+    loss = MODELS.build(byol.model)(
+        list(torch.rand(2, 2, 3, 64, 64)), None, mode='loss')['loss']
+    # A sum of two cosines, negated.
+    assert 0 < abs(loss.item()) <= 2 and loss.requires_grad

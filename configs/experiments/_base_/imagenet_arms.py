@@ -43,6 +43,8 @@ paper_options = {
     'model.prototypes': None,
     'default_hooks.query_noise.start': 1.0,
 }
+# As many crops as of Mask-JEPA, 32 an iteration.
+byol_config = 'configs/baselines/byol_efficientnet-lite0_nuclei.py'
 recipes = {
     'Mask-JEPA': pretrain_options,
     'before instances': {
@@ -69,6 +71,8 @@ arms = {
     dict(
         pretraining='Mask-JEPA',
         parts=['pixel_decoder', 'transformer_decoder']),
+    'BYOL, backbone only':
+    dict(pretraining='BYOL'),
     'before instances':
     dict(pretraining='before instances'),
     'the paper':
