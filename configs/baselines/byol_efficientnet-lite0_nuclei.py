@@ -12,8 +12,7 @@ custom_imports = _base_.efficientnet_lite0.custom_imports
 data_preprocessor = _base_.efficientnet_lite0.model.data_preprocessor
 model = dict(
     # All stages are there, but BYOL sees the last.
-    backbone=dict(
-        _base_.efficientnet_lite0.model.backbone, out_indices=(4, )),
+    backbone=dict(_base_.efficientnet_lite0.model.backbone, out_indices=(4, )),
     neck=dict(in_channels=320, hid_channels=640),
     head=dict(predictor=dict(hid_channels=640)))
 
