@@ -17,7 +17,6 @@ model = dict(
 # 8 images an iteration, 8 iterations a step of the optimiser: the recipe's
 # batch of 64 on one GPU. On 8 GPUs: accumulative_counts=1.
 optim_wrapper = dict(accumulative_counts=8)
-auto_scale_lr = dict(base_batch_size=8)
 # As often as Cityscapes is seen; of more than 5,000 images, as many in all as
 # of ADE20K, and of less than 50 as many as of these.
 train_cfg = dict(

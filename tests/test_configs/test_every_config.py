@@ -132,7 +132,6 @@ def test_config_holds_what_is_said_of_it(index, table, path):
             assert FOLDERS[dataset] in folder
         assert 'Task' not in metadata
         batch = config.auto_scale_lr.base_batch_size
-        batch *= config.optim_wrapper.get('accumulative_counts', 1)
         image = loader.dataset.get('crop_size') or config.crop_size
     else:
         dataset = loader.dataset.get('dataset', loader.dataset)

@@ -36,8 +36,7 @@ def test_name_says_what_it_holds(path):
     check_backbone(backbone, config.model)
     assert config.train_dataloader.dataset.data_root == IMAGES[dataset]
     assert config.test_dataloader.dataset.data_root != IMAGES[dataset]
-    gradients = config.optim_wrapper.get('accumulative_counts', 1)
-    assert config.auto_scale_lr.base_batch_size * gradients == 64
+    assert config.auto_scale_lr.base_batch_size == 64
     # Its docstring is what a reader sees first.
     first_line = path.read_text().splitlines()[0]
     word = dict(coco='COCO', ade20k='ADE20K', cityscapes='Cityscapes',

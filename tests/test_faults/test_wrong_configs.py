@@ -44,6 +44,44 @@ def test_config_is_refused(whole, options, sentence):
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize('loop', ['IterBasedTrainLoop', 'PassBasedTrainLoop'])
+@pytest.mark.parametrize('schedule', [{}, dict(by_epoch=True)],
+                         ids=['unsaid', 'said'])
+def test_schedules_in_epochs_are_refused(whole, loop, schedule):
+    """As MMEngine counts where nothing is said."""
+    config = copy.deepcopy(whole)
+    if loop == 'PassBasedTrainLoop':
+        config.train_cfg = dict(
+            type=loop, max_passes=8, max_images=400, min_images=40)
+    config.param_scheduler = [
+        dict(type='CosineAnnealingLR', eta_min=0, **schedule)]
+    with pytest.raises(ValueError, match='^param_scheduler.0.by_epoch=True '
+                       'never comes .*: write by_epoch=False.$'):
+        check_config(config)
+
+
+def test_norms_of_timm_are_not_to_be_replaced(whole):
+    config = copy.deepcopy(whole)
+    config.model.backbone.type = 'FrozenNormTIMMBackbone'
+    config.sync_bn = 'torch'
+    with pytest.raises(ValueError, match="sync_bn='torch' would take the act"):
+        check_config(config)
+
+
+@pytest.mark.parametrize('size', [{}, dict(size_divisor=32),
+                                  dict(size=(64, 64))])
+def test_the_preprocessor_of_mmseg_pads_to_a_size(whole, size):
+    config = copy.deepcopy(whole)
+    config.model.data_preprocessor = dict(
+        type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[60.0] * 3,
+        **size)
+    if size:
+        check_config(config)
+        return
+    with pytest.raises(ValueError, match='write size_divisor=32.'):
+        check_config(config)
+
+
 def test_all_faults_are_said_at_once(whole):
     config = copy.deepcopy(whole)
     config.merge_from_dict({

@@ -123,6 +123,12 @@ def test_short_run_gets_no_estimate(make_runner):
     assert not said(runner, 'At ')
 
 
+def test_without_a_timer_there_is_no_estimate(make_runner):
+    runner = make_runner({**OPTIONS, 'default_hooks.timer': None})
+    runner.train()
+    assert runner.iter == 6 and not said(runner, 'At ')
+
+
 # ExportHook.
 
 

@@ -10,6 +10,7 @@ from mask_jepa.engine import require_channels, try_model
 from mask_jepa.evaluation.health_check import check_health
 from mask_jepa.losses import JEPALoss
 from mask_jepa.models import MaskJEPA
+from mask_jepa.models.reconstruction_head import ReconstructionHead
 from mask_jepa.visualization import draw_pretraining
 from mask_jepa.visualization.pictures import to_picture
 
@@ -26,6 +27,17 @@ def test_keys_of_a_step_are_all_finite(tiny_model, images):
     }
     for name, value in losses.items():
         assert value.ndim == 0 and value.isfinite(), name
+
+
+def test_mask_features_that_cannot_become_the_image_are_refused(make_model):
+    model = make_model({})
+    channels = model.reconstruction_head.projection.in_channels
+    model.reconstruction_head = ReconstructionHead(channels, stride=8)
+    with pytest.raises(ValueError, match='the mask features are not of '
+                       'stride 4, which model.reconstruction=True needs'):
+        try_model(model)
+    model.reconstruction_head = None
+    try_model(model)
 
 
 @pytest.mark.parametrize('channels, preprocessor', [

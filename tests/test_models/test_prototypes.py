@@ -127,3 +127,8 @@ def test_more_prototypes_than_places():
 def test_wrong_values(options):
     with pytest.raises(ValueError, match='model.prototypes'):
         Prototypes(NUM, CHANNELS, **options)
+
+
+def test_one_class_is_too_few():
+    with pytest.raises(ValueError, match='a head of 2 classes at least'):
+        Prototypes(1, CHANNELS)

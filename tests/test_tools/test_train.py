@@ -4,12 +4,17 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from logging import getLogger
+from types import SimpleNamespace
 
 import mmengine
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 from PIL import Image
 
+from mask_jepa.apis.pretrain import count_accumulated
 from mask_jepa.engine import choose_checkpoint, use_gpu
 
 # Training, resumed and started from weights.
@@ -130,6 +135,7 @@ BFLOAT16 = dict(
 FLOAT16 = dict(
     type='AmpOptimWrapper', clip_grad=dict(error_if_nonfinite=False))
 OWN = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+SCALED = dict(OWN, clip_grad=dict(error_if_nonfinite=False))
 
 
 @pytest.fixture
@@ -156,8 +162,9 @@ def on_gpu(monkeypatch):
     (True, True, {}, BFLOAT16),
     (True, False, {}, FLOAT16),
     (False, True, {}, {}),
-    (None, True, OWN, OWN),
-    (True, True, OWN, OWN),
+    (None, True, OWN, SCALED),
+    (True, True, OWN, SCALED),
+    (None, True, dict(OWN, loss_scale=512.0), dict(OWN, loss_scale=512.0)),
     (False, True, OWN, {}),
     (None, True, dict(type='OptimWrapperDict'), dict(type='OptimWrapperDict')),
 ])
@@ -187,6 +194,27 @@ def test_a_gpu_leaves_what_the_config_sets(tiny_config, on_gpu):
         }))
     assert not config.model.channels_last
     assert config.sync_bn == 'mmcv'
+
+
+def test_norms_of_timm_stay_as_they_are(tiny_config, on_gpu):
+    config = on_gpu(tiny_config({'model.backbone.type': 'TIMMBackbone'}))
+    assert config.get('sync_bn') is None
+
+
+@pytest.mark.parametrize('batch_size, accumulative_counts, expected', [
+    (8, 1, 1.0), (2, 4, 1.0), (2, 1, 0.25), (8, 4, 4.0)])
+def test_learning_rate_scales_with_the_images_of_a_step(
+        tiny_config, batch_size, accumulative_counts, expected):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    runner = SimpleNamespace(
+        cfg=tiny_config(
+            {'optim_wrapper.accumulative_counts': accumulative_counts}),
+        auto_scale_lr=dict(enable=True, base_batch_size=8), world_size=1,
+        _train_dataloader=dict(batch_size=batch_size), param_schedulers=[],
+        logger=getLogger())
+    count_accumulated(runner)
+    Runner.scale_lr(runner, OptimWrapper(optimizer), runner.auto_scale_lr)
+    assert optimizer.param_groups[0]['lr'] == expected
 
 
 def test_other_models_are_not_told_of_channels_last(tiny_config, on_gpu):

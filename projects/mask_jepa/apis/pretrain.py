@@ -135,6 +135,16 @@ def leave_out_validation(cfg: Config) -> None:
         checkpoint.save_best = None
 
 
+def count_accumulated(runner: Runner) -> None:
+    """Scale the learning rate, if at all, by the images of a step, which may
+    accumulate the gradients of several iterations."""
+    scale = runner.auto_scale_lr
+    if scale and scale.get('enable'):
+        count = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+        runner.auto_scale_lr = dict(
+            scale, base_batch_size=scale['base_batch_size'] / count)
+
+
 def train(cfg: Config, complaints: List[str]) -> None:
     """Train, from the checkpoint that is chosen, and log the complaints."""
     resolve_config(cfg)
@@ -144,6 +154,7 @@ def train(cfg: Config, complaints: List[str]) -> None:
                          TypeError, ValueError):
             runner = Runner.from_cfg(cfg)
             require_one_target_hook(runner)
+            count_accumulated(runner)
             try_model(unwrap(runner.model))
             images = runner.train_loop.dataloader.dataset  # lists them
             require_channels(unwrap(runner.model), images)

@@ -45,7 +45,7 @@ TRIED: Dict[str, Tuple[int, ...]] = {
     'model.masking': (),
     'model.photometric_change': (),
     'model.centering': (1, ),
-    'model.prototypes': (1, 1),
+    'model.prototypes': (2, 1),
     'model.pseudo_instances': (1, ),
 }
 # Keys that are taken out before a class is called, or that stock configs have

@@ -24,6 +24,14 @@ def find_wrong_pairs(cfg: Config, testing: bool = False) -> Iterator[str]:
     yield from find_wrong_schedules(cfg)
     yield from find_wrong_checkpoints(cfg)
     yield from find_missing_files(cfg, testing)
+    if cfg.get('sync_bn') and has_timm_backbone(cfg):
+        yield (f'sync_bn={cfg.sync_bn!r} would take the activations out of '
+               'a backbone of timm, which are part of its norms: leave it '
+               'out.')
+    if (cfg.get('randomness') or {}).get('diff_rank_seed'):
+        yield ('randomness.diff_rank_seed=True would let a resumed run see '
+               'other images: leave it out; crops and noise differ from '
+               'process to process as it is.')
     model = cfg.get('model') or {}
     if str(model.get('type')).split('.')[-1] == 'MaskJEPA':
         yield from find_wrong_losses(model)
@@ -32,6 +40,15 @@ def find_wrong_pairs(cfg: Config, testing: bool = False) -> Iterator[str]:
             model.get('data_preprocessor') or {},
             (model.get('backbone') or {}).get('in_channels', 3))
         yield from find_wrong_head(model.get('panoptic_head') or {})
+
+
+def has_timm_backbone(cfg: Config) -> bool:
+    """Tell whether MMEngine must not replace the norms of a backbone.
+
+    Those of timm hold the activation that follows, which would be gone.
+    """
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    return 'TIMM' in str(backbone.get('type'))
 
 
 def find_wrong_schedules(cfg: Config) -> Iterator[str]:
@@ -48,7 +65,7 @@ def find_wrong_schedules(cfg: Config) -> Iterator[str]:
             yield (f'{place}.end={end} must lie after its begin={begin}: '
                    'raise it, or leave it out for the end of the training.')
         if each.get('by_epoch', True):
-            if 'IterBased' in str(loop.get('type')) and 'by_epoch' in each:
+            if loop and 'EpochBased' not in str(loop.get('type')):
                 yield (f'{place}.by_epoch=True never comes to an end of an '
                        'epoch in a training that is counted in iterations: '
                        'write by_epoch=False.')
@@ -165,8 +182,12 @@ def find_wrong_images(preprocessor: dict, channels: int) -> Iterator[str]:
         yield (
             f'{place}.mean of {channels} numbers needs another class: write '
             "data_preprocessor=dict(_delete_=True, type='mmseg."
-            "SegDataPreProcessor', mean=..., std=...), or one number for "
-            'all channels.')
+            "SegDataPreProcessor', size_divisor=32, mean=..., std=...), or "
+            'one number for all channels.')
+    is_seg = 'Seg' in str(preprocessor.get('type'))
+    if is_seg and not (preprocessor.get('size')
+                       or preprocessor.get('size_divisor')):
+        yield f'{place} of mmseg pads to a size: write size_divisor=32.'
     std = preprocessor.get('std') or []
     if not all(isinstance(each, (int, float)) and each > 0 for each in std):
         yield (f'{place}.std={std} must be above 0, since images are divided '

@@ -18,8 +18,14 @@ def try_model(model: nn.Module) -> None:
     device = next(model.parameters()).device
     try:
         with evaluating(model), torch.no_grad():
-            model.encode(
-                torch.zeros(1, model.num_channels, side, side, device=device))
+            image = torch.zeros(
+                1, model.num_channels, side, side, device=device)
+            mask_features, _ = model.encode(image)
+            if model.reconstruction_head is not None:
+                pixels = model.reconstruction_head(mask_features)
+                assert pixels.shape == image.shape, (
+                    'the mask features are not of stride 4, which '
+                    'model.reconstruction=True needs')
     except (AssertionError, IndexError, RuntimeError, TypeError) as error:
         reason = str(error).split('\n')[0] or type(error).__name__
         raise ValueError(

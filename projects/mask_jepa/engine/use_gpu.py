@@ -3,6 +3,8 @@ from typing import Optional
 import torch
 from mmengine.config import Config
 
+from .config_pairs import has_timm_backbone
+
 
 def use_gpu(cfg: Config, amp: Optional[bool] = None) -> None:
     """Choose what only makes a GPU faster, and nothing on a CPU.
@@ -30,7 +32,7 @@ def use_gpu(cfg: Config, amp: Optional[bool] = None) -> None:
     cfg.env_cfg.cudnn_benchmark = True
     if cfg.model.type.split('.')[-1] == 'MaskJEPA':
         cfg.model.setdefault('channels_last', True)
-    if cfg.get('sync_bn') is None:
+    if cfg.get('sync_bn') is None and not has_timm_backbone(cfg):
         cfg.sync_bn = 'torch'  # of several processes; one has none
 
 
@@ -48,15 +50,22 @@ def use_mixed_precision(cfg: Config, amp: Optional[bool]) -> None:
     # Emulated, as on GPUs before Ampere, it would only be slow.
     has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     amp = has_bfloat16 if amp is None else amp
-    if not amp or wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
-        return
-    wrapper.type = 'AmpOptimWrapper'
-    if has_bfloat16:
-        wrapper.dtype = 'bfloat16'
-        # Its range is that of float32: a loss scale would grow until it
-        # overflows.
-        wrapper.loss_scale = dict(enabled=False)
-    elif wrapper.get('clip_grad'):
+    if amp and wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
+        wrapper.type = 'AmpOptimWrapper'
+        if has_bfloat16:
+            wrapper.dtype = 'bfloat16'
+            # Its range is that of float32: a loss scale would grow until it
+            # overflows.
+            wrapper.loss_scale = dict(enabled=False)
+    if scales_loss(wrapper) and wrapper.get('clip_grad'):
         # While float16 looks for its loss scale, gradients may overflow; the
         # scaler skips those steps.
         wrapper.clip_grad.error_if_nonfinite = False
+
+
+def scales_loss(wrapper: dict) -> bool:
+    """Tell whether an optim_wrapper looks for a loss scale as it trains."""
+    scale = wrapper.get('loss_scale', 'dynamic')
+    if isinstance(scale, dict):
+        scale = 'dynamic' if scale.get('enabled', True) else 1.0
+    return wrapper.get('type') == 'AmpOptimWrapper' and scale == 'dynamic'

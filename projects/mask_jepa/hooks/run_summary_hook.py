@@ -47,7 +47,9 @@ class RunSummaryHook(Hook):
         """Estimate the duration."""
         if runner.iter + 1 != self._start + self.estimate_after:
             return
-        times = runner.message_hub.get_scalar('train/time')
+        times = runner.message_hub.log_scalars.get('train/time')
+        if times is None:  # without the timer hook
+            return
         seconds = times.mean(max(self.estimate_after // 2, 1))
         left = runner.max_iters - runner.iter - 1
         runner.logger.info(

@@ -55,6 +55,10 @@ class Prototypes(BaseModule):
         if rounds < 1 or min_places < 1:
             raise ValueError('model.prototypes.rounds and min_places must be '
                              f'at least 1, but are {rounds}, {min_places}.')
+        if num_prototypes < 2:
+            raise ValueError('model.prototypes needs a head of 2 classes at '
+                             'least, one for each: raise model.panoptic_head.'
+                             'num_things_classes, or write prototypes=None.')
         self.momentum = momentum
         self.rounds = rounds
         self.min_share = min_share

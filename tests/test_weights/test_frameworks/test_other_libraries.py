@@ -88,6 +88,19 @@ def test_other_backbones_are_refused(build, tmp_path, write):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('options, sentence', [
+    ({'model.backbone.style': 'caffe'}, "has no ResNet with style='caffe'"),
+    ({'model.data_preprocessor.bgr_to_rgb': False}, 'has learned on BGR'),
+])
+@pytest.mark.parametrize('write', [write_timm, write_torchvision])
+def test_what_would_be_another_network_is_refused(build, tmp_path, write,
+                                                  options, sentence):
+    config, _, weights = build('mask_jepa_r50_coco', options)
+    with pytest.raises(ValueError, match=sentence):
+        write(weights, config, str(tmp_path / 'x.pth'))
+    assert not list(tmp_path.iterdir())
+
+
 # The folder for transformers, against transformers itself.
 
 
@@ -116,6 +129,7 @@ def masks(model, image):
 
 @pytest.mark.parametrize('name, options, kind', [
     ('r50_coco', {}, 'Mask2Former'),
+    ('r50_coco', {'model.backbone.style': 'caffe'}, 'Mask2Former'),
     ('swin-t_coco', {}, 'Mask2Former'),
     ('r50_coco_maskformer', PLAIN_PIXEL_DECODER, 'MaskFormer'),
 ])
@@ -142,6 +156,14 @@ def test_gives_the_same_masks(build, run_apart, tmp_path, name, options,
     assert theirs['dtype'] == 'torch.float32'
     assert theirs['processor'].startswith(kind + 'Image')
     assert theirs['mean'] == pytest.approx([0.485, 0.456, 0.406])
+
+
+def test_transformers_reads_rgb(build, tmp_path):
+    config, _, weights = build('mask_jepa_r50_coco',
+                               {'model.data_preprocessor.bgr_to_rgb': False})
+    with pytest.raises(ValueError, match='has learned on BGR'):
+        write_huggingface(weights, config, str(tmp_path / 'folder'))
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_architecture_is_refused(build, tmp_path):

@@ -1,5 +1,6 @@
 from typing import List
 
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from .name_table import Row, below, name_tables
@@ -122,6 +123,17 @@ CONVNEXT = name_tables(
 )
 
 BACKBONES = dict(ResNet=RESNET, SwinTransformer=SWIN, ConvNeXt=CONVNEXT)
+
+
+def require_rgb(model: ConfigDict) -> None:
+    """Refuse, by a ValueError, a model that was trained on BGR images."""
+    preprocessor = model.get('data_preprocessor')
+    if (preprocessor and not preprocessor.get('bgr_to_rgb')
+            and model.backbone.get('in_channels', 3) == 3):
+        raise ValueError(
+            'The other frameworks read images as RGB, but '
+            'model.data_preprocessor.bgr_to_rgb=False: this network has '
+            'learned on BGR.')
 
 
 def backbone_table(framework: str, backbone: str) -> List[Row]:

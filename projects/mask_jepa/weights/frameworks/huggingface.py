@@ -8,7 +8,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ...utils import AtomicLocalBackend
-from .backbone_names import backbone_table
+from .backbone_names import backbone_table, require_rgb
 from .head_names import MASK2FORMER, MASKFORMER
 from .name_table import Row, Written, rename_to_theirs
 
@@ -73,6 +73,7 @@ def _families(model: ConfigDict) -> Tuple[str, str]:
 
 def _model_config(model: ConfigDict) -> Dict[str, Any]:
     """Describe a model as transformers' config.json does."""
+    require_rgb(model)
     backbone, head = _families(model)
     backbones = dict(ResNet=_resnet_config, SwinTransformer=_swin_config)
     heads = dict(
@@ -108,6 +109,7 @@ def _resnet_config(backbone: ConfigDict) -> Dict[str, Any]:
     return dict(
         model_type='resnet',
         layer_type='basic' if block.expansion == 1 else 'bottleneck',
+        downsample_in_bottleneck=backbone.get('style') == 'caffe',
         depths=list(depths),
         embedding_size=backbone.get('stem_channels') or width,
         hidden_sizes=[

@@ -7,7 +7,7 @@ from mmengine.runner import save_checkpoint
 from torch import Tensor
 
 from ...utils import ATOMIC_LOCAL
-from .backbone_names import backbone_table
+from .backbone_names import backbone_table, require_rgb
 from .head_names import MASK2FORMER
 from .name_table import Row, Written, rename_to_theirs
 
@@ -57,6 +57,12 @@ def write_backbone(framework: str, weights: Dict[str, Tensor],
     Raises:
         ValueError: If the framework has no such backbone.
     """
+    require_rgb(model)
+    if model.backbone.get('style', 'pytorch') != 'pytorch':
+        raise ValueError(f'{framework} has no ResNet with '
+                         f'style={model.backbone.style!r}, whose strides lie '
+                         'elsewhere: the weights would be those of another '
+                         'network.')
     backbone = {
         name: value
         for name, value in weights.items() if name.startswith('backbone.')
