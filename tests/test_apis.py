@@ -64,6 +64,7 @@ def test_pretrains_on_these_images_and_leaves_the_process_as_it_was(
 @pytest.mark.parametrize('arguments, sentence', [
     (dict(config='r5'), 'There is no config file at r5'),
     (dict(data='no/such/folder'), 'no image folder or list at no/such/folder'),
+    (dict(data=[]), 'data names no image'),
     (dict(resume='a.pth', init='b.pth'), 'give one of them'),
     (dict(init='b.pth'), 'There is no checkpoint at b.pth'),
     (dict(amp=True), '--amp needs a GPU'),

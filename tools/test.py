@@ -56,11 +56,13 @@ def main() -> None:
         end_with_parent()
         prepare_cpu_distributed(cfg)
     name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
+    # Apart from that of the training, whose config would be written over.
+    cfg.work_dir = args.work_dir or osp.join('work_dirs', name, 'test')
     cfg.load_from = args.checkpoint
     if args.out:
+        evaluators = cfg.test_evaluator
         cfg.test_evaluator = [
-            cfg.test_evaluator,
+            *(evaluators if isinstance(evaluators, list) else [evaluators]),
             dict(type='DumpResults', out_file_path=args.out)
         ]
     if args.show_dir:

@@ -237,7 +237,14 @@ def test_missing_config_is_named(run_here, tool, arguments):
     ('visualize_features.py',
      ['a.jpg', '--model', 'a', 'b', 'c', '--num-clusters', '30'],
      r'must lie in [2, 20]'),
+    ('visualize_features.py',
+     ['a.jpg', '--model', 'a', 'b', 'c', '--model', 'a', 'd', 'e'],
+     'each --model needs a name of its own'),
     ('visualize_features.py', ['a.jpg'], '--model'),
+    ('visualize_pretraining.py', ['a.py', 'b.pth', '--num-clusters', '25'],
+     'must lie in [2, 20]'),
+    ('visualize_pretraining.py', ['a.py', 'b.pth', '--num-images', '0'],
+     'must be at least 1'),
 ])
 def test_wrong_options_are_named(run_here, capsys, tool, arguments, sentence):
     with pytest.raises(SystemExit) as raised:

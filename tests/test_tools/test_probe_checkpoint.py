@@ -2,6 +2,7 @@
 import json
 import runpy
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,3 +140,27 @@ def test_two_processes_score_as_one(command, watched, tmp_path):
     # Ranks begin with equal weights, those of the run in one process.
     for name, value in together[0].items():
         assert value == pytest.approx(alone[0][name], abs=0.05), name
+
+
+def test_data_root_is_that_of_the_wrapped_set(tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    (tmp_path / 'data.py').write_text(
+        'dataset = dict(type="BaseSegDataset", data_root="old")\n'
+        'train_dataloader = dict(dataset=dict(\n'
+        '    type="RepeatDataset", times=2, dataset=dataset))\n'
+        'val_dataloader = dict(dataset=dataset)\n'
+        'val_evaluator = dict(type="IoUMetric")\n')
+    prepare = runpy.run_path(
+        'tools/analysis_tools/probe_checkpoint.py')['read_data']
+    seen = []
+
+    def look(loader, train_dataset, max_images):
+        seen.extend([loader.dataset, train_dataset])
+        raise FileNotFoundError('Seen.')
+
+    monkeypatch.setitem(prepare.__globals__, 'build_probe_loaders', look)
+    with pytest.raises(ValueError, match='Seen.'):
+        prepare(SimpleNamespace(data=str(tmp_path / 'data.py'), max_images=4,
+                                cfg_options=None, data_root='new'))
+    assert seen[0].data_root == seen[1].dataset.data_root == 'new'
+    assert 'data_root' not in seen[1]

@@ -99,3 +99,55 @@ def test_wrong_options_are_refused(python, source, options, sentence):
 def test_tiles_are_not_mixed_with_others(python, source):
     cut(python, source)
     assert 'holds tiles already' in cut(python, source, fails=True)
+
+
+def change(source, edit):
+    content = json.loads((source / 'labels.json').read_text())
+    edit(content)
+    (source / 'labels.json').write_text(json.dumps(content))
+
+
+def add_namesake(content):
+    image, = content['images']
+    content['images'].append(dict(image, id=8, file_name='field.jpg'))
+
+
+@pytest.mark.parametrize('edit, sentence', [
+    (add_namesake, 'field.png and field.jpg would make tiles of the same'),
+    (lambda content: content['images'][0].update(width=90),
+     'has 150 x 100 pixels, but its annotations are for 90 x 100'),
+    (lambda content: content.pop('annotations'), 'not in the form of COCO'),
+])
+def test_what_would_be_cut_wrongly_is_refused(python, source, edit, sentence):
+    change(source, edit)
+    output = cut(python, source, fails=True)
+    assert sentence in output and 'Traceback' not in output
+    assert not (source / 'tiles/annotations.json').exists()
+
+
+def test_floats_are_no_tiles(python, source):
+    pixels = np.zeros((HEIGHT, WIDTH), np.float32)
+    Image.fromarray(pixels).save(source / 'photos/field.tif')
+    change(source, lambda content: content['images'][0].update(
+        file_name='field.tif'))
+    assert 'holds float32, which tiles cannot' in cut(
+        python, source, fails=True)
+
+
+def test_ids_may_be_text_and_masks_be_missing(python, source):
+    cut(python, source)
+    expected = json.loads((source / 'tiles/annotations.json').read_text())
+    (source / 'tiles/annotations.json').unlink()
+
+    def edit(content):
+        content['images'][0]['id'] = 'seven'
+        for each in content['annotations']:
+            each['image_id'] = 'seven'
+        content['annotations'].append(
+            dict(content['annotations'][0], id=9, segmentation=[]))
+
+    change(source, edit)
+    assert '1 annotations have no mask, and are left out' in cut(
+        python, source)
+    content = json.loads((source / 'tiles/annotations.json').read_text())
+    assert content == expected

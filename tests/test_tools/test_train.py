@@ -90,6 +90,14 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
         'tools/train.py', config_file, '--work-dir', work_dir, fails=True)
     assert (work_dir / 'iter_4.pth').read_bytes() == before
 
+    # Nor does one that goes on from a checkpoint of another folder.
+    (tmp_path / 'elsewhere').mkdir()
+    shutil.copy(work_dir / 'iter_2.pth', tmp_path / 'elsewhere')
+    assert 'is of an earlier run' in python(
+        'tools/train.py', config_file, '--work-dir', work_dir, '--resume',
+        tmp_path / 'elsewhere/iter_2.pth', fails=True)
+    assert (work_dir / 'iter_4.pth').read_bytes() == before
+
     # The newest one is damaged, and nothing says which is the newest.
     (work_dir / 'last_checkpoint').unlink()
     damaged = bytearray(before)

@@ -174,9 +174,15 @@ def test_what_can_be_written_is_taken(places, path, is_folder):
     check_out(path, 'source', is_folder)
 
 
+def test_an_export_takes_the_place_of_another(places, tmp_path):
+    (tmp_path / 'folder/model.safetensors').write_text('')
+    check_out('folder', 'source', is_folder=True)
+
+
 @pytest.mark.parametrize('path, is_folder, sentence', [
     ('folder', False, 'folder is a folder, but a file will be written: '),
     ('new/', False, 'new/ is a folder, but a file will be written: '),
+    ('.', True, '. holds other files: give another'),
     ('file', True, 'file is a file, but a folder will be written: '),
     ('file/new', False, 'file/new cannot be written, since '),
     ('file/new/new', True, 'file/new/new cannot be written, since '),

@@ -100,6 +100,8 @@ def main() -> None:
         configured.get_data_info(index)['img_path']
         for index in evenly_spread(len(configured), args.num_images)
     ]
+    if not all(map(osp.isfile, paths)):
+        parser.error('images in zip or tar cannot be timed: unpack some.')
     speeds = {name: [] for name in pipelines}
     with tempfile.TemporaryDirectory() as folder:
         if args.resave_at:

@@ -34,6 +34,8 @@ def read_data(args: argparse.Namespace) -> dict:
             'train_dataloader, val_dataloader and val_evaluator.')
     if args.data_root:
         for dataset in (train_dataset, data.val_dataloader.dataset):
+            while 'dataset' in dataset:  # as in RepeatDataset
+                dataset = dataset.dataset
             dataset.data_root = args.data_root
     try:
         loaders = build_probe_loaders(data.val_dataloader, train_dataset,

@@ -165,7 +165,11 @@ def main() -> None:
         rows: List[List[np.ndarray]] = []
         for number, index in enumerate(track(chosen, 'Comparing')):
             source = images[index]
-            pixels = mmcv.imread(osp.join(args.images, source['file_name']))
+            path = osp.join(args.images, source['file_name'])
+            pixels = mmcv.imread(path, 'unchanged')
+            if pixels is None or pixels.dtype != np.uint8:
+                raise ValueError(f'{path} is no image of 8 bits.')
+            pixels = mmcv.imread(path)
             batch = dict(
                 inputs=[torch.from_numpy(pixels).permute(2, 0, 1)],
                 data_samples=[
@@ -178,7 +182,7 @@ def main() -> None:
             objects = [
                 coco.annToMask(each)
                 for each in coco.loadAnns(coco.getAnnIds(source['id']))
-                if each['area'] >= args.min_area
+                if each['area'] >= args.min_area and not each.get('iscrowd')
             ]
             objects = np.array(objects, bool).reshape(-1, *pixels.shape[:2])
             inputs = model.data_preprocessor(batch)['inputs']

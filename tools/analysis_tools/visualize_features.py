@@ -56,6 +56,9 @@ def parse_args() -> argparse.Namespace:
         default=256,
         help='short side of the images, in pixels')
     args = parser.parse_args()
+    names = [name for name, *_ in args.model]
+    if len(set(names)) < len(names):
+        parser.error('each --model needs a name of its own.')
     if args.num_images < 1:
         parser.error('--num-images must be at least 1.')
     if not 2 <= args.num_clusters <= MAX_CLUSTERS:

@@ -1,4 +1,5 @@
 """Draw what a pretraining checkpoint sees and makes of held-out images."""
+import os
 import os.path as osp
 import sys
 
@@ -12,7 +13,7 @@ from mask_jepa.engine import resolve_config
 from mask_jepa.models.step_random import first_step
 from mask_jepa.utils import (CFG_OPTIONS, DATA, exit_on, load_config,
                              make_parser)
-from mask_jepa.visualization import draw_pretraining, fixed_batch
+from mask_jepa.visualization import MAX_CLUSTERS, draw_pretraining, fixed_batch
 from mask_jepa.weights import load_checkpoint
 
 
@@ -27,6 +28,11 @@ def main() -> None:
     parser.add_argument('--data', **DATA)
     parser.add_argument('--cfg-options', **CFG_OPTIONS)
     args = parser.parse_args()
+    if args.num_images < 1:
+        parser.error('--num-images must be at least 1.')
+    if not 2 <= args.num_clusters <= MAX_CLUSTERS:
+        parser.error(f'--num-clusters must lie in [2, {MAX_CLUSTERS}].')
+    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
     with exit_on(FileNotFoundError, ValueError):
         cfg = load_config(args.config, args.cfg_options, test=args.data)
         state_dict = load_checkpoint(args.checkpoint)['state_dict']

@@ -16,7 +16,7 @@ import math
 import os
 import os.path as osp
 import sys
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 # `mask_jepa` is found two folders up, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
@@ -80,6 +80,49 @@ def annotate(annotation: dict, mask: np.ndarray, number: int,
         area=int(mask.sum()))
 
 
+def read(path: str) -> COCO:
+    """Read annotations; a ValueError if they are not in the form of COCO."""
+    try:
+        coco = COCO(path)
+        coco.getImgIds()
+        coco.dataset['images'], coco.dataset['annotations']
+    except (AssertionError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not in the form of COCO ({error!r}): it '
+                         'must have images, annotations and categories.')
+    return coco
+
+
+def require_different(images: List[dict]) -> None:
+    """Refuse, by a ValueError, files whose tiles would have one name."""
+    names = {}
+    for image in images:
+        name = image['file_name']
+        other = names.setdefault(stem_of(name), name)
+        if other != name:
+            raise ValueError(f'{other} and {name} would make tiles of the '
+                             'same names: rename one of them.')
+
+
+def stem_of(file_name: str) -> str:
+    """Name what the tiles of an image have in common."""
+    return osp.splitext(file_name)[0].replace('/', '_')
+
+
+def check(image: Optional[np.ndarray], source: dict, path: str) -> None:
+    """Refuse an image that is missing, or another than was annotated."""
+    if image is None:
+        raise FileNotFoundError(f'There is no image at {path}.')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f'{path} holds {image.dtype}, which tiles cannot: '
+                         'save it with 8 or 16 bits.')
+    height, width = image.shape[:2]
+    if (height, width) != (source['height'], source['width']):
+        raise ValueError(
+            f'{path} has {width} x {height} pixels, but its annotations are '
+            f'for {source["width"]} x {source["height"]}: save it as it was '
+            'annotated, without a rotation in its EXIF data.')
+
+
 def main() -> None:
     """Cut, image by image."""
     args = parse_args()
@@ -90,17 +133,19 @@ def main() -> None:
         if osp.exists(osp.join(args.out, 'annotations.json')):
             raise ValueError(f'{args.out} holds tiles already: choose another '
                              '--out, or remove it.')
-        coco = COCO(args.annotations)
+        coco = read(args.annotations)
         os.makedirs(osp.join(args.out, 'images'), exist_ok=True)
-        tiles, objects = [], []
+        tiles, objects, without_mask = [], [], 0
+        require_different(coco.dataset['images'])
         for source in track(coco.loadImgs(coco.getImgIds()), 'Cutting'):
             path = osp.join(args.images, source['file_name'])
             image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise FileNotFoundError(f'There is no image at {path}.')
+            check(image, source, path)
             masks = [(each, coco.annToMask(each))
-                     for each in coco.loadAnns(coco.getAnnIds(source['id']))]
-            stem = osp.splitext(source['file_name'])[0].replace('/', '_')
+                     for each in coco.loadAnns(coco.getAnnIds([source['id']]))
+                     if each.get('segmentation')]
+            without_mask += len(coco.getAnnIds([source['id']])) - len(masks)
+            stem = stem_of(source['file_name'])
             for x, y, window in cut(image, args.size, args.overlap):
                 height, width = image[window].shape[:2]
                 tile = dict(
@@ -125,6 +170,8 @@ def main() -> None:
         # Last, so that a folder with annotations is a whole one.
         AtomicLocalBackend().put_text(
             json.dumps(content), osp.join(args.out, 'annotations.json'))
+    if without_mask:
+        print(f'{without_mask} annotations have no mask, and are left out.')
     print(f'{len(tiles)} tiles with {len(objects)} objects, of '
           f'{len(coco.imgs)} images, are in {args.out}.')
 

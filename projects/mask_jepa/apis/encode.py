@@ -101,6 +101,8 @@ def encode(checkpoint: str,
 def find_images(images: Paths) -> List[str]:
     """List the images of files, folders and lists."""
     sources = [images] if isinstance(images, (str, os.PathLike)) else images
+    if not sources:
+        raise ValueError('images names no image: it is empty.')
     paths = []
     for source in map(os.fspath, sources):
         if osp.isfile(source) and not (source.endswith('.txt')

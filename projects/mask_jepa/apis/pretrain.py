@@ -77,7 +77,10 @@ def pretrain(config: str = 'r50',
         require_checkpoints(resume, init)
         options = {**(cfg_options or {}), **overrides}
         paths = [data] if isinstance(data, (str, os.PathLike)) else data
-        paths = paths and list(map(os.fspath, paths))
+        if paths is not None:
+            paths = list(map(os.fspath, paths))
+            if not paths:
+                raise ValueError('data names no image: it is empty.')
         cfg = load_config(config, options, train=paths)
         test = cfg.get('test_dataloader')
         if paths and test and not names_test_images(options):

@@ -31,7 +31,11 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
         cfg.load_from = init if resume in (None, 'auto') else resume
     complaints = []
     newest, *_ = find_checkpoints(cfg.work_dir) or [None]
-    if not cfg.get('resume') and newest:
+    source = cfg.get('load_from') or ''
+    elsewhere = source and osp.realpath(osp.dirname(source)) != osp.realpath(
+        cfg.work_dir)
+    # Of a run that went on here, old checkpoints would be removed as its own.
+    if newest and (elsewhere or not cfg.get('resume')):
         raise ValueError(
             f'{newest} is of an earlier run: go on with it by --resume, or '
             'choose another --work-dir.')

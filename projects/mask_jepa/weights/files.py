@@ -99,6 +99,9 @@ def check_out(path: str, source: str, is_folder: bool = False) -> None:
     if is_folder and osp.lexists(path) and not osp.isdir(path):
         raise ValueError(f'{path} is a file, but a folder will be written: '
                          'give another --out.')
+    if is_folder and osp.isdir(path) and os.listdir(path) and not (osp.exists(
+            osp.join(path, 'model.safetensors'))):
+        raise ValueError(f'{path} holds other files: give another --out.')
     if not is_folder and (osp.isdir(path) or not osp.basename(path)):
         raise ValueError(f'{path} is a folder, but a file will be written: '
                          'give its name, too, by --out.')
