@@ -141,7 +141,8 @@ def test_what_this_repository_publishes_is_read(run, monkeypatch, folder,
     # So many are left to choose from; the data need not be here.
     images = dict(
         nuclei_labels=dict(mmdet=652),
-        camvid_full_labels=dict(mmseg=367)).get(
+        camvid_full_labels=dict(mmseg=367),
+        camvid_full_steps=dict(mmseg=367)).get(
             folder.name, dict(mmseg=82, mmdet=39))
     monkeypatch.setattr(
         COUNT_IMAGES, lambda config, library: images[library])
