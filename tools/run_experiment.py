@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='folder of the runs, shared by all experiments')
     parser.add_argument(
         '--out',
-        help='folder of results.json, table.md and plot.png; runs in its '
+        help='folder of results.json, table.md and pictures; runs in its '
         'results.json are not made again; by default <name> in the folder of '
         'the runs')
     places = parser.add_mutually_exclusive_group()
@@ -110,7 +110,7 @@ def main() -> None:
         cells = group_scores(results)
         print(f'\n{make_tables(cells, experiment.compare_with)}')
     if not args.list:
-        print(f'results.json, table.md and plot.png of all runs are in {out}.')
+        print(f'results.json, table.md and pictures of all runs are in {out}.')
 
 
 if __name__ == '__main__':

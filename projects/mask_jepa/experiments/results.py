@@ -5,6 +5,7 @@ from typing import List
 
 from ..utils import AtomicLocalBackend
 from .comparison import draw, group_scores, make_tables
+from .curves import draw_curves
 from .experiment import Experiment
 from .run_store import RunStore, check_data
 
@@ -45,7 +46,8 @@ def find_results(experiment: Experiment,
 
 
 def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
-    """Write what is known so far: results.json, table.md and plot.png.
+    """Write what is known so far: results.json, table.md and plot.png; and
+    curves.png, where fine-tunings were scored on their way.
 
     What was published before and is no run of the experiment any more, since
     its config has changed, is kept as ``earlier``. The folder stays as it is
@@ -73,5 +75,8 @@ def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
     cells = group_scores(found)
     backend.put_text(
         make_tables(cells, experiment.compare_with), osp.join(out, 'table.md'))
-    figure = draw(cells, experiment.compare_with[0], experiment.question)
-    figure.savefig(osp.join(out, 'plot.png'), dpi=100)
+    reference, title = experiment.compare_with[0], experiment.question
+    draw(cells, reference, title).savefig(osp.join(out, 'plot.png'), dpi=100)
+    curves = draw_curves(found, reference, title)
+    if curves:
+        curves.savefig(osp.join(out, 'curves.png'), dpi=100)
