@@ -29,6 +29,7 @@ class FakePretraining(Pretraining):
     """Its command runs a few lines of Python."""
 
     images_seen = 0
+    data = ''
 
     def __init__(self, name, lines=''):
         self.name = self.digest = name
@@ -47,6 +48,7 @@ class FakeFinetuning(Finetuning):
     """The same, with a score of 7."""
 
     pretraining = None
+    data = ''
     prepare = FakePretraining.prepare
 
     def __init__(self, name, lines='', pretraining=None):
@@ -184,7 +186,7 @@ def test_two_commands_make_a_run_once(store, capsys):
     free = FakeFinetuning('free', 'wait_for("run")')
     with ThreadPoolExecutor() as pool:
         first = pool.submit(Workers(store, jobs=1).make, [run])
-        while ('begin', 'run') not in events():
+        while ('begin', 'run') not in events() and not first.done():
             time.sleep(0.02)
         # With two jobs, or it would not begin what the first waits for.
         second = pool.submit(Workers(store, jobs=2).make, [run, free])
