@@ -17,16 +17,13 @@ model = dict(
     head=dict(predictor=dict(hid_channels=640)))
 
 crop = dict(crop_ratio_range=(0.12, 0.4))
-view_pipeline1 = [
-    dict(step, **crop) if step['type'] == 'RandomResizedCrop' else step
-    for step in _base_.view_pipeline1
-]
-view_pipeline2 = [
-    dict(step, **crop) if step['type'] == 'RandomResizedCrop' else step
-    for step in _base_.view_pipeline2
-]
 train_pipeline = [
-    dict(step, transforms=[view_pipeline1, view_pipeline2])
+    dict(
+        step,
+        transforms=[[
+            dict(each, **crop) if each['type'] == 'RandomResizedCrop' else each
+            for each in view
+        ] for view in step['transforms']])
     if step['type'] == 'MultiView' else step for step in _base_.train_pipeline
 ]
 train_dataloader = dict(

@@ -141,10 +141,10 @@ def main() -> None:
             path = osp.join(args.images, source['file_name'])
             image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
             check(image, source, path)
-            masks = [(each, coco.annToMask(each))
-                     for each in coco.loadAnns(coco.getAnnIds([source['id']]))
+            annotations = coco.loadAnns(coco.getAnnIds([source['id']]))
+            masks = [(each, coco.annToMask(each)) for each in annotations
                      if each.get('segmentation')]
-            without_mask += len(coco.getAnnIds([source['id']])) - len(masks)
+            without_mask += len(annotations) - len(masks)
             stem = stem_of(source['file_name'])
             for x, y, window in cut(image, args.size, args.overlap):
                 height, width = image[window].shape[:2]

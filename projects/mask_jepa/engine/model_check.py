@@ -23,9 +23,10 @@ def try_model(model: nn.Module) -> None:
             mask_features, _ = model.encode(image)
             if model.reconstruction_head is not None:
                 pixels = model.reconstruction_head(mask_features)
-                assert pixels.shape == image.shape, (
-                    'the mask features are not of stride 4, which '
-                    'model.reconstruction=True needs')
+                if pixels.shape != image.shape:
+                    raise RuntimeError('the mask features are not of stride '
+                                       '4, which model.reconstruction=True '
+                                       'needs')
     except (AssertionError, IndexError, RuntimeError, TypeError) as error:
         reason = str(error).split('\n')[0] or type(error).__name__
         raise ValueError(
