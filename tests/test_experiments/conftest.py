@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_runs import small_pretraining
 
 COUNT_IMAGES = 'mask_jepa.experiments.experiment.count_images'
 
@@ -85,5 +86,20 @@ def write_plan(tmp_path, monkeypatch):
         path = Path('small.py')
         path.write_text('"""Does it help?\n\nPerhaps.\n"""\n' + ''.join(lines))
         return str(path)
+
+    return write
+
+
+@pytest.fixture
+def write_images(tmp_path, monkeypatch):
+    """Write two images of some size, of a folder that configs name."""
+
+    def write(root, size=3):
+        (tmp_path / root / 'train').mkdir(parents=True, exist_ok=True)
+        for name in ('a.png', 'b.png'):
+            (tmp_path / root / 'train' / name).write_text('x' * size)
+        monkeypatch.setenv('MASK_JEPA_DATA', str(tmp_path / root))
+        dataset = dict(data_root=str(tmp_path / root / 'train'))
+        return small_pretraining(val_dataloader=dict(dataset=dataset))
 
     return write
