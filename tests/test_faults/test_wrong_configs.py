@@ -62,7 +62,8 @@ def test_schedules_in_epochs_are_refused(whole, loop, schedule):
 
 def test_norms_of_timm_are_not_to_be_replaced(whole):
     config = copy.deepcopy(whole)
-    config.model.backbone.type = 'FrozenNormTIMMBackbone'
+    config.model.backbone = dict(
+        type='FrozenNormTIMMBackbone', model_name='tf_efficientnet_lite0')
     config.sync_bn = 'torch'
     with pytest.raises(ValueError, match="sync_bn='torch' would take the act"):
         check_config(config)
