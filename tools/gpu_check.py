@@ -24,10 +24,10 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch import Tensor
-from train import use_gpu
 
 from mask_jepa.benchmark import (TrainingStep, compare, make_arm, measure,
                                  time_in_turn, usable_tflops)
+from mask_jepa.engine import use_gpu
 from mask_jepa.models.deformable_attention import (Levels,
                                                    deformable_attention,
                                                    resolve_operator)

@@ -98,8 +98,8 @@ check_prerequisites() {
     export MMCV_CXX=$compiler
 }
 
-is_ours() {  # not an environment that somebody made beforehand
-    compgen -G "$VENV/setup.*" >/dev/null
+is_ours() {  # not an environment that somebody made beforehand, nor a folder
+    [ -e "$VENV/setup.torch" ] || [ -e "$STAMP" ]
 }
 
 prepare_place() {

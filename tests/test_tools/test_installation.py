@@ -332,3 +332,19 @@ def test_check_of_the_environment_wants_one_stack(
                         lambda name: '1' if name in packages else 'missing')
     with pytest.raises(SystemExit, match=re.escape(sentence)):
         check_env.check_environment()
+
+
+def test_set_up_leaves_a_folder_of_other_files_alone(root, tmp_path):
+    """Also one of a project, whose setup.py is none of its marks."""
+    for name in ('setup.py', 'setup.cfg', 'notes.md'):
+        (tmp_path / name).write_text('mine')
+    result = subprocess.run(['bash', root / 'tools' / 'setup_env.sh'],
+                            env={**os.environ,
+                                 'MASK_JEPA_VENV': str(tmp_path)},
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 1
+    assert f'{tmp_path} holds other files: name an empty place' in (
+        result.stderr)
+    assert sorted(os.listdir(tmp_path)) == [
+        'notes.md', 'setup.cfg', 'setup.py']

@@ -23,7 +23,7 @@ PACKAGES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'addict',
             'yapf_third_party')
 # By their metadata mmengine finds the configs of a package.
 WITH_METADATA = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
-COMPILED = ('pycocotools', 'shapely')
+COMPILED = ('pycocotools', 'safetensors', 'shapely')
 LEFT_OUT = ('__pycache__', '*.so', 'csrc', 'demo', 'tools', 'tests',
             'model_zoo', '*.md')
 MAX_MEGABYTES = 60
