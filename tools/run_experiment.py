@@ -11,8 +11,9 @@ from typing import Dict, List
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 from mask_jepa.experiments import (Pretraining, RunStore, Workers, data_root,
-                                   digest_files, find_results, group_scores,
-                                   make_tables, read_experiment, write_results)
+                                   digest, digest_files, find_results,
+                                   group_scores, make_tables, read_experiment,
+                                   require_own_results, write_results)
 from mask_jepa.utils import exit_on, make_parser
 
 
@@ -59,17 +60,24 @@ def prepare(preparations: Dict[str, List[str]]) -> None:
 
     Raises:
         RuntimeError: If a tool fails.
-        ValueError: If they are there, but of other data.
+        ValueError: If they are there, but of other data or options.
     """
     for path, command in preparations.items():
-        data, record = digest_files(command), f'{path}.data.txt'
+        # What it was made from, and how.
+        made_of = [digest_files(command), digest(command)]
+        record = f'{path}.data.txt'
         if not osp.exists(path):
             if subprocess.run([sys.executable, *command]).returncode:
                 raise RuntimeError(f'{command[0]} has not made {path}.')
-            Path(record).write_text(data)
-        elif osp.exists(record) and Path(record).read_text() != data:
-            raise ValueError(f'{path} was made from other data than those in '
-                             f'{data_root()}: remove {osp.dirname(path)}.')
+            Path(record).write_text('\n'.join(made_of))
+        elif osp.exists(record):
+            before = Path(record).read_text().split('\n')
+            # Records of older releases have the first alone.
+            if before != made_of[:len(before)]:
+                raise ValueError(
+                    f'{path} was made from other data than those in '
+                    f'{data_root()}, or with other options: remove '
+                    f'{osp.dirname(path)}.')
 
 
 def main() -> None:
@@ -83,6 +91,8 @@ def main() -> None:
         store = RunStore(args.runs, osp.join(out, 'results.json'))
         # Hours later it would notice that some came out of other data.
         find_results(experiment, store, earlier=True)
+        if not args.list:
+            require_own_results(experiment, store, out)
     missing = store.missing(chosen.finetunings)
     num_pretrainings = sum(isinstance(run, Pretraining) for run in missing)
     print(f'{len(chosen.finetunings)} scores, '

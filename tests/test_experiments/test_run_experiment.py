@@ -237,5 +237,31 @@ def test_what_was_prepared_from_other_data_is_refused(tmp_path, monkeypatch):
     prepare(preparations)
     Path('source/a.png').write_text('another')
     with pytest.raises(ValueError, match='tiles/a was made from other data '
-                       'than those in source: remove tiles.'):
+                       'than those in source, or with other options: remove '
+                       'tiles.'):
         prepare(preparations)
+    Path('source/a.png').write_text('a')
+    prepare(preparations)
+    preparations['tiles/a'] += ['--size', '64']
+    with pytest.raises(ValueError, match='or with other options'):
+        prepare(preparations)
+    # An older release has noted the data alone.
+    Path('tiles/a.data.txt').write_text(
+        Path('tiles/a.data.txt').read_text().split()[0])
+    prepare(preparations)
+
+
+def test_published_results_of_other_configs_are_not_written_over(
+        run, write_plan, make):
+    """Their table would be one of the first new run."""
+    plan = write_plan(lambda plan: plan.update(label_fractions=[1]))
+    make(read_experiment(plan), RunStore('runs', ''), 0, 10.0)
+    run(plan, '--runs', 'runs', '--arms', 'none', '--seeds', '0')
+    results = Path('runs/small/results.json')
+    content = json.loads(results.read_text())
+    content['runs'][0]['digest'] = '0123456789'
+    results.write_text(json.dumps(content))
+    run(plan, '--runs', 'others', '--out', 'runs/small', '--list')
+    with pytest.raises(SystemExit, match='runs/small holds 1 results, all of'):
+        run(plan, '--runs', 'others', '--out', 'runs/small')
+    assert json.loads(results.read_text()) == content

@@ -81,6 +81,24 @@ def test_digest_tells_pretrainings_apart():
     assert variants[0].images_seen == 3 * 2
 
 
+def test_normalisation_of_mmpretrain_counts():
+    """It stands beside the model there, where mmseg has another variable."""
+    config = small_pretraining().config
+    other = copy.deepcopy(config)
+    other.data_preprocessor = dict(mean=[0.0, 0.0, 0.0])
+    for library, differ in (('mmpretrain', True), ('mask_jepa', False)):
+        digests = {Pretraining('b', 0, library, each).digest
+                   for each in (config, other)}
+        assert len(digests) == 1 + differ
+    other = copy.deepcopy(config)
+    other.auto_scale_lr = dict(enable=False, base_batch_size=16)
+    assert Pretraining('b', 0, 'mask_jepa', other).digest == (
+        small_pretraining().digest)
+    other.auto_scale_lr.enable = True
+    assert Pretraining('b', 0, 'mask_jepa', other).digest != (
+        small_pretraining().digest)
+
+
 def test_what_watches_a_run_does_not_count():
     run = small_pretraining()
     config = run.config
@@ -126,8 +144,14 @@ def test_another_folder_of_the_data_is_another_digest(monkeypatch):
 
 
 def test_data_are_told_apart_wherever_they_lie(write_images, tmp_path):
-    first = write_images('first').data
+    run = write_images('first')
+    first = run.data
     assert len(first) == 10
+    # Lists that make_subset.py writes beside the data are none of them.
+    (tmp_path / 'first/train/splits').mkdir()
+    for name in ('splits/train_1-16_seed2.txt', 'all_8-images_balanced.json'):
+        (tmp_path / 'first/train' / name).write_text('a')
+    assert run.data == first
     assert write_images('second Müll').data == first
     assert write_images('third', size=4).data != first
     # What no config names does not count, and neither does its root.

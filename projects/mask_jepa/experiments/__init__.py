@@ -6,13 +6,14 @@ from .choice import choose_images
 from .comparison import group_scores, make_tables
 from .data_files import data_root, digest_files
 from .experiment import Experiment, read_experiment
-from .results import find_results, write_results
+from .results import find_results, require_own_results, write_results
 from .run_store import RunStore
-from .runs import Finetuning, Pretraining
+from .runs import Finetuning, Pretraining, digest
 from .workers import Workers
 
 __all__ = [
     'Experiment', 'Finetuning', 'Pretraining', 'RunStore', 'Workers',
-    'choose_images', 'data_root', 'digest_files', 'find_results',
-    'group_scores', 'make_tables', 'read_experiment', 'write_results'
+    'choose_images', 'data_root', 'digest', 'digest_files', 'find_results',
+    'group_scores', 'make_tables', 'read_experiment', 'require_own_results',
+    'write_results'
 ]

@@ -5,6 +5,10 @@ import os
 import os.path as osp
 import re
 
+# What tools/dataset_converters/make_subset.py writes beside the data.
+SUBSET = re.compile(
+    r'_(\d+-\d+|\d+-images)(_balanced)?(_seed\d+)?\.(txt|json)$')
+
 
 def data_root() -> str:
     """Name the folder of the data."""
@@ -14,7 +18,8 @@ def data_root() -> str:
 def digest_files(content: object) -> str:
     """Name the files below the data root that a config, or a command, names.
 
-    Their places below it and their sizes count, wherever the root lies.
+    Their places below it and their sizes count, wherever the root lies. Lists
+    of some of the data, that lie beside them, do not.
 
     Returns:
         str: Ten hexadecimal digits; '' if there are none.
@@ -29,7 +34,7 @@ def digest_files(content: object) -> str:
         files.update([path] if osp.isfile(path) else (
             osp.join(folder, name)
             for folder, _, names in os.walk(path, followlinks=True)
-            for name in names))
+            for name in names if not SUBSET.search(name)))
     sizes = sorted(
         (osp.relpath(path, root), osp.getsize(path)) for path in files)
     if not sizes:

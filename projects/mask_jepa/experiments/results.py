@@ -45,6 +45,17 @@ def find_results(experiment: Experiment,
     return found
 
 
+def require_own_results(experiment: Experiment, store: RunStore,
+                        out: str) -> None:
+    """Refuse to write over results none of which is of a run of today."""
+    published = store.published.keys()
+    if published and published.isdisjoint(run.digest
+                                          for run in experiment.finetunings):
+        raise ValueError(
+            f'{out} holds {len(published)} results, all of runs whose configs '
+            'have changed since: give another --out, and they are kept.')
+
+
 def write_results(experiment: Experiment, store: RunStore, out: str) -> None:
     """Write what is known so far: results.json, table.md and plot.png; and
     curves.png, where fine-tunings were scored on their way.

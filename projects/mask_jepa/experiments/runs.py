@@ -33,7 +33,13 @@ class Pretraining:
         self.library = library
         self.config = copy.deepcopy(config)
         self.config.randomness = dict(config.get('randomness', {}), seed=seed)
-        self.digest = digest(what_counts(self.config))
+        counting = what_counts(self.config)
+        if library == 'mmpretrain':
+            # It stands beside the model there.
+            counting['data_preprocessor'] = config.get('data_preprocessor')
+        if (config.get('auto_scale_lr') or {}).get('enable'):
+            counting['auto_scale_lr'] = dict(config.auto_scale_lr)
+        self.digest = digest(counting)
 
     @property
     def images_seen(self) -> int:
