@@ -215,3 +215,20 @@ def test_names_are_logged_without_control_characters(tmp_path, log):
     assert '\x1b' not in text
     for name in ('\\x1b[2J', '\\udcff\\udcfe', 'wei\u00df \u732b'):
         assert f'/{name}.jpg: the file is empty' in text
+
+
+def test_other_channels_than_the_rest_are_skipped(tmp_path, log):
+    """Among images that are looked at first there is none of them."""
+    for number in range(40):
+        mode = 'RGB' if number == 7 else 'RGBA'
+        Image.effect_noise((40, 40), 80).convert(mode).save(
+            tmp_path / f'{number:02}.png')
+    dataset = UnlabeledImageDataset(
+        str(tmp_path),
+        [*WHOLE, dict(type='PackUnlabeledInputs', meta_keys=())],
+        color_type='unchanged',
+        max_bad_fraction=0.1)
+    shapes = {tuple(dataset[index]['inputs'].shape) for index in range(40)}
+    assert shapes == {(4, 40, 40)}
+    line, = warnings_of(log())
+    assert '07.png: it has 3 channel(s), but the others have 4' in line

@@ -1,6 +1,7 @@
 """What the first images tell before a training."""
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -82,3 +83,15 @@ def test_missing_library_is_said_at_start(tmp_path, monkeypatch):
     # One file among others is skipped, and named.
     Image.linear_gradient('L').save(tmp_path / 'image.png')
     assert make(str(tmp_path)).num_channels == 3
+
+
+def test_range_is_of_all_channels(tmp_path):
+    """Where the places that are looked at come in steps of three values."""
+    rng = np.random.default_rng(0)
+    image = rng.random((1000, 1000, 3)) * [60_000, 10_000, 1000]
+    cv2.imwrite(str(tmp_path / 'a.png'), image.astype(np.uint16))
+    low, high = make(str(tmp_path)).value_range
+    assert low < 100 and 55_000 < high < 60_000
+    # Of the channel with the largest values little is cut.
+    dataset = make(str(tmp_path), color_type='unchanged')
+    assert (dataset[0]['img'].max((0, 1)) > [254, 40, 3]).all()

@@ -9,7 +9,8 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from PIL import Image
 
-from mask_jepa.datasets import SeededIndex, SeekableInfiniteSampler
+from mask_jepa.datasets import (SeededIndex, SeekableInfiniteSampler,
+                                UnlabeledImageDataset)
 
 
 class Images(torch.utils.data.Dataset):
@@ -202,3 +203,10 @@ def test_weights_are_for_concatenated_data_sets(datasets):
     dataset = DATASETS.build(datasets['concatenated'])
     sampler = SeekableInfiniteSampler(dataset, source_weights=[0, 1], seed=0)
     assert {index for index, _ in draw(sampler, 40)} == {4, 5, 6, 7}
+
+
+def test_weights_are_of_whole_sources(image_folder):
+    dataset = UnlabeledImageDataset(
+        [str(image_folder), str(image_folder / 'nested')], [], indices=4)
+    with pytest.raises(ValueError, match='dataset.indices takes some of'):
+        SeekableInfiniteSampler(dataset, source_weights=[1, 1], seed=0)

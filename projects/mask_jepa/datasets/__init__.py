@@ -5,11 +5,12 @@ from .loading import (DecodeRandomResizedCrop, LoadUnlabeledImage,
                       PackUnlabeledInputs, ReadUnlabeledImage,
                       UnreadableImageError)
 from .seekable_sampler import SeededIndex, SeekableInfiniteSampler, load_seeded
-from .unlabeled_image_dataset import UnlabeledImageDataset
+from .unlabeled_image_dataset import SIZE_KEYS, UnlabeledImageDataset
 
 __all__ = [
     'DecodeRandomResizedCrop', 'EncodedImage', 'IMAGE_LIST',
     'LoadUnlabeledImage', 'PackUnlabeledInputs', 'ReadUnlabeledImage',
-    'SeededIndex', 'SeekableInfiniteSampler', 'UnlabeledImageDataset',
-    'UnreadableImageError', 'is_archive', 'load_seeded'
+    'SIZE_KEYS', 'SeededIndex', 'SeekableInfiniteSampler',
+    'UnlabeledImageDataset', 'UnreadableImageError', 'is_archive',
+    'load_seeded'
 ]

@@ -45,7 +45,10 @@ def look_at_first_images(
         if encoded.is_deep:
             values = encoded.values.ravel()
             ranges.append(measure_range(values, 'data'))
-            deep.append(values[::values.size // NUM_VALUES + 1])
+            # Of a place all channels, which may lie far apart.
+            places = values.reshape(-1, *encoded.values.shape[2:])
+            step = values.size // NUM_VALUES + 1
+            deep.append(places[::step].ravel())
         else:
             ranges.append((image.min(), image.max()))
     if missing and not ranges:

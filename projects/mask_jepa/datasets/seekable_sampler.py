@@ -40,6 +40,11 @@ def require_weights(weights: Sequence[float], dataset: Sequence) -> None:
         raise ValueError(
             f'{KEY} has {len(weights)} weights for {len(ends) - 1} sources of '
             'images: give one for each, in their order.')
+    if ends[-1] != len(dataset):
+        raise ValueError(
+            f'{KEY} is for whole sources, but '
+            'train_dataloader.dataset.indices takes some of their images '
+            'alone: leave one of them out.')
     if not (all(0 <= weight < math.inf
                 for weight in weights) and any(weights)):
         raise ValueError(

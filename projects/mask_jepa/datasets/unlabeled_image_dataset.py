@@ -35,9 +35,10 @@ LIST_HELP = ('put them back, or delete the list to go on with the images that '
 class UnlabeledImageDataset(BaseDataset):
     """Images without any annotation.
 
-    A file that cannot be decoded never ends a run: another image takes its
-    place, and the log names the file once. Too many of them do end it, since
-    then the data are not what they should be.
+    A file that cannot be decoded, or has other channels than the rest, never
+    ends a run: another image takes its place, and the log names the file once.
+    Too many of them do end it, since then the data are not what they should
+    be.
 
     Args:
         data_root (str | Sequence[str]): One or several sources. Each is a
@@ -217,10 +218,23 @@ class UnlabeledImageDataset(BaseDataset):
         Then :class:`~mmengine.dataset.BaseDataset` draws another one.
         """
         try:
-            return super().prepare_data(index)
+            data = super().prepare_data(index)
+            self._require_channels(data or {}, index)
+            return data
         except UnreadableImageError as error:
             self._report_bad(index, error)
             return None
+
+    def _require_channels(self, data: dict, index: int) -> None:
+        """Raise an UnreadableImageError for what fits in no batch."""
+        image = data.get('inputs')
+        if None not in (image, self.num_channels) and (len(image)
+                                                       != self.num_channels):
+            raise UnreadableImageError(
+                f'{self.get_data_info(index)["img_path"]}: it has '
+                f'{len(image)} channel(s), but the others have '
+                f'{self.num_channels}; train_dataloader.dataset.color_type '
+                'gives all images the same')
 
     def _report_bad(self, index: int, error: UnreadableImageError) -> None:
         """Count a bad file, name it once, and stop if there are too many."""
