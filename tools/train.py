@@ -36,7 +36,9 @@ def parse_args() -> argparse.Namespace:
         help='continue this run: from the given checkpoint, or without one '
         'from the newest of the work directory, if there is any')
     parser.add_argument(
-        '--init', help='start a new run from the weights of a checkpoint')
+        '--init',
+        help='start a new run from the weights of a checkpoint; beside '
+        '--resume only if there is none to go on from')
     parser.add_argument(
         '--no-validate',
         dest='validate',

@@ -221,6 +221,10 @@ def test_one_group_of_all_has_frozen_tensors_as_well():
 
 def test_what_fits_stays_as_it_is():
     small = Small([options(0, name='a'), options(1, name='b')], num_values=2)
+    state = small.checkpoint['optimizer']['state']
+    with pytest.raises(ValueError, match=r'moments of another .* \(1,\)'):
+        small.adapt()
+    state[0], state[1] = state[1], state[0]
     before = copy.deepcopy(small.checkpoint)
     state = small.adapt()
     assert state['param_groups'] == before['optimizer']['param_groups']

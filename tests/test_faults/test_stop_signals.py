@@ -73,9 +73,11 @@ def test_checkpoint_of_the_interval_is_not_written_twice(make_runner):
 def test_told_in_the_last_iteration_it_just_ends(make_runner):
     runner = make_runner(
         options(), hooks=[(Tell(signal.SIGTERM, ITERATIONS - 1), 'NORMAL')])
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
+    before = [signal.getsignal(number) for number in numbers]
     runner.train()
     assert (Path(runner.work_dir) / 'mask_jepa_mmdet.pth').exists()
-    assert signal.getsignal(signal.SIGTERM) is not None
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_one_of_two_ranks_is_enough(two_ranks, tiny_config, image_folder,

@@ -11,6 +11,7 @@ from mmengine.logging import HistoryBuffer, MMLogger
 from mask_jepa.hooks import AtomicCheckpointHook
 from mask_jepa.hooks.plain_message_hub_hook import (PlainMessageHubHook,
                                                     to_plain)
+from mask_jepa.utils import RunError, find_checkpoints
 
 # AtomicCheckpointHook: whole files, and not too many.
 
@@ -97,6 +98,59 @@ def test_what_a_kill_leaves_goes_when_the_run_goes_on(
     second = make_runner(options(resume=True))
     second.train()
     assert checkpoints(second) == ['iter_6.pth'] and not piece.exists()
+
+
+def test_what_comes_after_the_resumed_one_is_set_aside(make_runner):
+    """The next resume would go on from it, and not from this run."""
+    first = make_runner(
+        options(**{'default_hooks.checkpoint.max_keep_ckpts': 3}))
+    first.train()
+    folder = Path(first.work_dir)
+    newest = (folder / 'iter_6.pth').read_bytes()
+    second = make_runner(
+        options(
+            resume=True,
+            load_from=str(folder / 'iter_2.pth'),
+            **{'train_cfg.max_iters': 3,
+               'default_hooks.checkpoint.interval': 3}))
+    second.train()
+    assert find_checkpoints(first.work_dir)[0].endswith('iter_3.pth')
+    aside = sorted(folder.glob('aside_*'))
+    assert [path.name.split('_', 3)[3] for path in aside] == [
+        'iter_4.pth', 'iter_6.pth']
+    assert aside[1].read_bytes() == newest
+
+
+@pytest.mark.parametrize('resume', [True, False])
+def test_moments_of_other_classes_are_not_resumed(make_runner, resume):
+    """torch's fused AdamW would write beyond them; weights alone may go."""
+    first = make_runner(options(**{'train_cfg.max_iters': 2}))
+    first.train()
+    other = {
+        'load_from': f'{first.work_dir}/iter_2.pth',
+        'resume': resume,
+        'model.panoptic_head.num_things_classes': 3,
+        'model.panoptic_head.loss_cls.class_weight': [1.0, 1.0, 1.0, 0.1]
+    }
+    second = make_runner(options(**other), 'other')
+    if resume:
+        with pytest.raises(RunError, match='tensors of the whole model are'):
+            second.train()
+    else:
+        second.load_or_resume()
+
+
+def test_moments_of_another_shape_are_refused(make_runner):
+    first = make_runner(options(**{'train_cfg.max_iters': 2}))
+    first.train()
+    path = f'{first.work_dir}/iter_2.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    moments = checkpoint['optimizer']['state'][0]
+    moments['exp_avg_sq'] = moments['exp_avg_sq'].flatten()[:1]
+    torch.save(checkpoint, path)
+    second = make_runner(options(load_from=path, resume=True), 'second')
+    with pytest.raises(RunError, match='moments of another shape than'):
+        second.train()
 
 
 def test_several_are_kept(make_runner):

@@ -109,6 +109,19 @@ def test_resumed_run_equals_the_straight_one(make_runner, accumulated,
     assert not torch.equal(before[name], found[name])
 
 
+def test_a_seed_of_the_sampler_counts_after_a_resume(make_runner):
+    options = {
+        'train_cfg.max_iters': 2 * HALF,
+        'train_dataloader.sampler.seed': 7,
+        'default_hooks.checkpoint.interval': HALF
+    }
+    _, images = run(make_runner, options, 'straight')
+    _, first = run(make_runner, options, 'resumed',
+                   [(Interrupt(), 'LOWEST')])
+    _, second = run(make_runner, dict(options, resume=True), 'resumed')
+    assert first + second == images
+
+
 def test_new_run_from_old_weights_draws_its_own_numbers(make_runner):
     first, _ = run(make_runner, {'train_cfg.max_iters': 2}, 'first')
     start = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
+from scenes_and_globals import numpy_state
 
 from mask_jepa.evaluation.health_check import check_health
 from mask_jepa.hooks import FeatureHealthHook, feature_health_hook
@@ -124,7 +125,7 @@ def test_training_is_the_same_bit_for_bit(make_runner, logged, accumulated):
         for name in ('health/leak', 'health/gradient_backbone'):
             assert bool(logged(runner, name)) == watched
         ends.append((runner, torch.get_rng_state(),
-                     np.random.get_state()[1].tolist(), random.getstate()))
+                     numpy_state(), random.getstate()))
     (one, *states), (other, *expected) = ends
     assert torch.equal(states.pop(0), expected.pop(0))
     assert states == expected

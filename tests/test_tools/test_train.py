@@ -84,6 +84,11 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     first, second = sorted((tmp_path / 'pictures').iterdir())
     assert Image.open(first).height > 8 * 64 > Image.open(second).height
 
+    # Of an exported file what predicts would be noise.
+    assert 'tensors of the whole model are missing' in python(
+        'tools/test.py', config_file, work_dir / 'mask_jepa_mmdet.pth',
+        '--work-dir', tmp_path / 'test', fails=True)
+
     # A new run does not write over an old one, by mistake.
     before = (work_dir / 'iter_4.pth').read_bytes()
     assert 'is of an earlier run: go on with it by --resume' in python(
@@ -129,6 +134,8 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     (None, None, dict(load_from='c.pth', resume=True), (True, 'c.pth')),
     (None, 'b.pth', dict(load_from='c.pth', resume=True), (False, 'b.pth')),
     ('auto', None, dict(load_from='c.pth'), (False, None)),
+    # A job begins so, and goes on by the same command.
+    ('auto', 'b.pth', {}, (False, 'b.pth')),
     (None, None, dict(resume=True), (False, None)),
 ])
 def test_weights_come_from(tiny_config, tmp_path, resume, init, config,
@@ -136,6 +143,14 @@ def test_weights_come_from(tiny_config, tmp_path, resume, init, config,
     config = tiny_config({'work_dir': str(tmp_path), **config})
     assert choose_checkpoint(config, resume, init) == []
     assert (config.resume, config.load_from) == expected
+
+
+def test_a_job_goes_on_rather_than_begin_again(tiny_config, tmp_path):
+    path = str(tmp_path / 'iter_2.pth')
+    torch.save(dict(state_dict={}), path)
+    config = tiny_config({'work_dir': str(tmp_path)})
+    assert choose_checkpoint(config, 'auto', 'b.pth') == []
+    assert (config.resume, config.load_from) == (True, path)
 
 
 BFLOAT16 = dict(
@@ -270,8 +285,8 @@ def test_weights_of_another_network_get_one_sentence(
     assert 'Traceback' not in output
 
 
-def test_two_gloo_processes_hold_the_same_weights(command, python,
-                                                  config_file, tmp_path):
+def test_two_gloo_processes_hold_the_same_weights(
+        command, python, config_file, free_port, tmp_path):
     work_dir = tmp_path / 'work'
     output = command(
         'bash',
@@ -280,7 +295,7 @@ def test_two_gloo_processes_hold_the_same_weights(command, python,
         2,
         '--work-dir',
         work_dir,
-        PORT='29613',
+        PORT=free_port,
         PATH=f'{sys.prefix}/bin:/usr/bin:/bin')
     assert 'All 2 ranks hold the same' in output
     # Each rank saw other images, noise and queries than a single process.

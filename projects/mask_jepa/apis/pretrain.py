@@ -48,7 +48,8 @@ def pretrain(config: str = 'r50',
             Defaults to ``work_dirs/<name of the config>``.
         resume (bool | str, optional): Go on from this checkpoint; True: from
             the newest whole one in ``out``, if there is any.
-        init (str, optional): Checkpoint whose weights a new run begins with.
+        init (str, optional): Checkpoint whose weights a new run begins with;
+            beside ``resume=True`` only where there is none to go on from.
         amp (bool, optional): Mixed precision; None: on a GPU that has
             bfloat16. Defaults to None.
         validate (bool): False switches the validation of the config off.
@@ -111,8 +112,8 @@ def pretrain(config: str = 'r50',
 
 
 def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
-    """Refuse both at once, and files that are not there."""
-    if resume and init:
+    """Refuse two at once, and files that are not there."""
+    if resume not in (None, 'auto') and init:
         raise ValueError('resume continues a run and init starts a new one: '
                          'give one of them.')
     for name, path in dict(resume=resume, init=init).items():

@@ -17,7 +17,8 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
     Args:
         cfg (Config): The config of the run; changed in place.
         resume (str, optional): A checkpoint, or 'auto'.
-        init (str, optional): A checkpoint.
+        init (str, optional): A checkpoint; with 'auto' it counts only where
+            there is none to resume from.
 
     Returns:
         list[str]: A sentence for each newer checkpoint that is damaged.
@@ -26,6 +27,12 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
         ValueError: If the checkpoint is damaged, or none of ours, or a new run
             would write over those of an earlier one.
     """
+    if resume == 'auto' and init:
+        # As a job that begins again, by the same command, asks for.
+        if find_checkpoints(cfg.work_dir):
+            init = None
+        else:
+            resume = None
     if resume or init:
         cfg.resume = resume is not None
         cfg.load_from = init if resume in (None, 'auto') else resume

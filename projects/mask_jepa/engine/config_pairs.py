@@ -75,8 +75,12 @@ def find_wrong_schedules(cfg: Config) -> Iterator[str]:
 
 
 def find_wrong_checkpoints(cfg: Config) -> Iterator[str]:
-    """Find checkpoints that would never be written, or lose gradients."""
+    """Find checkpoints that would never be written, or not be found."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if hook.get('out_dir'):
+        yield (f'default_hooks.checkpoint.out_dir={hook["out_dir"]!r} would '
+               'keep checkpoints where --resume does not look: leave it out, '
+               'and give the folder by --work-dir.')
     if hook.get('save_best') and not cfg.get('val_evaluator'):
         yield (f'default_hooks.checkpoint.save_best={hook["save_best"]!r} '
                'needs values of a validation: set val_dataloader, val_cfg and '
@@ -143,6 +147,12 @@ def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
         yield (f'model.prediction_stride={step} must divide '
                f'model.masking.stride={stride}.')
         return
+    things = model.get('pseudo_instances')
+    fine = things.get('stride', 4) if things else 1
+    if model.get('prototypes') and fine > step:
+        yield (f'model.pseudo_instances.stride={fine} is coarser than '
+               f'model.prediction_stride={step}, and masks of prototypes '
+               f'would be lost on its grid: write at most {step}.')
     if not isinstance(crop, int):
         return
     key = 'train_dataloader.dataset.crop_size'
@@ -151,6 +161,9 @@ def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
                f'model.masking.stride={stride}: write '
                f'{max(round(crop / stride), 1) * stride}.')
         return
+    if crop % fine:
+        yield (f'{key}={crop} must be a multiple of '
+               f'model.pseudo_instances.stride={fine}: lower that.')
     if block * stride > crop:
         yield (f'model.masking.block_size={block} cells of {stride} pixels '
                f'are larger than {key}={crop}: write at most '

@@ -9,6 +9,8 @@ from .grouped_constructor import MULTIPLIERS
 
 # Values of the console's lines that are means over several iterations.
 AVERAGED = re.compile('loss|time|grad_norm')
+# Of Adam and its kin, and of SGD.
+MOMENTS = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer')
 
 
 def adapt_older_checkpoint(checkpoint: dict, model: nn.Module,
@@ -19,15 +21,17 @@ def adapt_older_checkpoint(checkpoint: dict, model: nn.Module,
     model. The state of each tensor, and the learning rates of optimiser and
     schedulers, come into the groups of ``optimizer``. Values that are no
     longer on the console are dropped, or it would show them for ever. A
-    checkpoint that fits already, or has no optimiser, stays as it is.
+    checkpoint of today, or without an optimiser, stays as it is.
 
     Raises:
         ValueError: If the optimiser's state belongs to other tensors, or to
             groups that cannot become these.
     """
     state = checkpoint.get('optimizer')
-    if not state or kinds(state['param_groups']) == kinds(
-            optimizer.param_groups):
+    if not state:
+        return
+    if kinds(state['param_groups']) == kinds(optimizer.param_groups):
+        require_fit(state, optimizer)
         return
     saved = saved_by_parameter(state, model)
     state.pop('base_param_settings', None)
@@ -96,6 +100,21 @@ def saved_by_parameter(state: dict, model: nn.Module) -> dict:
     return dict(zip(parameters, saved))
 
 
+def require_fit(state: dict, optimizer: Optimizer) -> None:
+    """Raise a ValueError if moments have another shape than their tensors.
+
+    torch's fused optimisers do not look, and would write elsewhere.
+    """
+    for group, saved in zip(optimizer.param_groups, state['param_groups']):
+        for parameter, index in zip(group['params'], saved['params']):
+            if not fits(state['state'].get(index, {}), parameter):
+                raise ValueError(
+                    'The optimiser of the checkpoint holds moments of '
+                    f'another shape than {tuple(parameter.shape)}, which a '
+                    'tensor has: resume with the config of the checkpoint, or '
+                    'start a new run from its weights with --init.')
+
+
 def kinds(groups: List[dict]) -> List[Tuple[bool, int]]:
     """Tell groups of today from those of older releases, without names."""
     return [('name' in group, len(group['params'])) for group in groups]
@@ -110,5 +129,5 @@ def options_of(group: dict) -> dict:
 def fits(moments: dict, parameter: Tensor) -> bool:
     """Tell whether running means of gradients can be of a parameter."""
     return all(moments[key].shape == parameter.shape
-               for key in ('exp_avg', 'momentum_buffer')
+               and moments[key].is_floating_point() for key in MOMENTS
                if moments.get(key) is not None)

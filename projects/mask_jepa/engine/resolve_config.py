@@ -1,10 +1,10 @@
 import os.path as osp
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 
-from ..datasets import IMAGE_LIST
+from ..datasets import IMAGE_LIST, SIZE_KEYS
 
 # Those that mmengine's Runner has by itself, and drops where they are None.
 RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
@@ -82,6 +82,8 @@ def cropped_as_training(dataset: dict, cfg: Config) -> dict:
         return dataset
     train = cfg.train_dataloader.dataset
     shared = {key: find_setting(train, key) for key in SHARED}
+    if shared['crop_size'] is None:  # of data sets of mmdet or mmseg
+        shared['crop_size'] = find_scale(train)
     return {
         **{
             key: value
@@ -89,6 +91,15 @@ def cropped_as_training(dataset: dict, cfg: Config) -> dict:
         },
         **dataset
     }
+
+
+def find_scale(dataset: dict) -> Optional[int]:
+    """Find the size to which a pipeline crops, where that is a square."""
+    for transform in find_setting(dataset, 'pipeline') or []:
+        key = SIZE_KEYS.get(transform['type'].split('.')[-1])
+        if isinstance(transform.get(key), int):
+            return transform[key]
+    return None
 
 
 def find_setting(dataset: dict, key: str) -> Any:

@@ -9,8 +9,8 @@ from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..utils import (ATOMIC_LOCAL, RunError, find_spoilt_part, left_out_of_log,
-                     remove_pieces, unwrap)
+from ..utils import (ATOMIC_LOCAL, RunError, find_checkpoints,
+                     find_spoilt_part, left_out_of_log, remove_pieces, unwrap)
 from ..version import __version__
 
 
@@ -23,7 +23,9 @@ class AtomicCheckpointHook(CheckpointHook):
     ``last_checkpoint`` in place, so that a crash can leave a torn file or
     none. Here the new checkpoint appears whole, then ``last_checkpoint``
     points to it, then the oldest one goes; the best checkpoint likewise. One
-    that is not finite is never written.
+    that is not finite is never written. A run that goes on from an earlier
+    checkpoint than its newest keeps those that come after under another name,
+    or it would go on from them the next time.
 
     Args:
         backend_args (dict, optional): None writes local files atomically; a
@@ -61,6 +63,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if self.backend_args == dict(backend=ATOMIC_LOCAL):
             if is_main_process():
                 remove_pieces(self.out_dir)
+                if runner._resume:
+                    set_newer_aside(runner)
             self._require_room(runner)
 
     def _require_room(self, runner: Runner) -> None:
@@ -165,3 +169,17 @@ class AtomicCheckpointHook(CheckpointHook):
         self.keep_ckpt_ids.clear()
         self.keep_ckpt_ids.extend(kept)
         return kept, steps[:-self.max_keep_ckpts]
+
+
+def set_newer_aside(runner: Runner) -> None:
+    """Rename checkpoints of the work directory that come after the present
+    iteration."""
+    for path in find_checkpoints(runner.work_dir):
+        folder, name = osp.split(path)
+        if int(name[len('iter_'):-len('.pth')]) <= runner.iter:
+            return
+        aside = osp.join(folder, f'aside_{runner.timestamp}_{name}')
+        os.replace(path, aside)
+        runner.logger.warning(
+            f'This run goes on from iteration {runner.iter:,}: {path}, which '
+            f'comes after it, is now {aside}.')

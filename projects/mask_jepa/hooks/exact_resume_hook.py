@@ -70,7 +70,11 @@ class ExactResumeHook(Hook):
         if runner.iter == 0:
             return
         seen = self._images_seen(runner, runner.iter)
-        sampler.seek(math.ceil(seen / get_world_size()), runner.seed)
+        # One of its own, or the one that the checkpoint has brought.
+        seed = runner.cfg.train_dataloader.sampler.get('seed')
+        sampler.seek(
+            math.ceil(seen / get_world_size()),
+            runner.seed if seed is None else seed)
         if hasattr(loop.dataloader_iterator, 'skip_iter'):
             return  # of onedl-mmengine: the loop asks the sampler
         # The loop will throw away as many batches as it has done iterations.

@@ -5,15 +5,19 @@ from mmengine.runner import Runner
 from ..engine import adapt_older_checkpoint
 from ..utils import RunError, require_finite, reraised_as, unwrap
 
+# What a pretraining alone has, and predicts with.
+PREDICTORS = ('mask_tokens.', 'query_to_map.', 'reconstruction_head.')
+
 
 @HOOKS.register_module()
 class MatchingCheckpointHook(Hook):
     """Refuse a checkpoint of another network, take one of an older release.
 
     mmengine loads what fits and only warns of the rest, so that a run could
-    start from noise unnoticed. The class predictor may differ: pretraining
-    has classes of its own, or none. What a training that goes on needs beside
-    weights is adapted by :func:`adapt_older_checkpoint`.
+    start from noise unnoticed. The class predictor may differ, unless the run
+    goes on: pretraining has classes of its own, or none. A test needs what
+    predicts, too. What a training that goes on needs beside weights is adapted
+    by :func:`adapt_older_checkpoint`.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -35,6 +39,19 @@ class MatchingCheckpointHook(Hook):
             if key.startswith(('backbone.', 'neck.', 'panoptic_head.'))
             and not key.startswith(class_parts)
         ]
+        parts = 'backbone and head'
+        if isinstance(runner._train_loop, (dict, type(None))):
+            # A test predicts; a training could learn to.
+            wanted += [key for key in own if key.startswith(PREDICTORS)]
+            parts = 'the whole model'
+        if runner._resume:
+            # The optimiser's state is that of all; of the centring, the grid
+            # is the checkpoint's.
+            wanted = [
+                key for key in own if key in wanted or (
+                    key in weights and not key.startswith('centering.'))
+            ]
+            parts = 'the whole model'
         wrong = [
             key for key in wanted
             if key not in weights or own[key].shape != weights[key].shape
@@ -42,7 +59,7 @@ class MatchingCheckpointHook(Hook):
         if wrong:
             raise ValueError(
                 f'The checkpoint does not fit the config: {len(wrong)} of '
-                f'{len(wanted)} tensors of backbone and head are missing or '
+                f'{len(wanted)} tensors of {parts} are missing or '
                 f'have another shape, {wrong[0]} for example. Give a '
                 'checkpoint of this network, or the config that the '
                 'checkpoint was trained with.')

@@ -41,7 +41,8 @@ class NonFiniteLossHook(Hook):
     Args:
         max_skips (int): How many steps of the optimiser in a row may be left
             out instead. Then weights, and what the model keeps of its
-            batches, stay as they were, on all ranks. Defaults to 0.
+            batches, stay as they were, on all ranks; the target alone goes on
+            towards them. Defaults to 0.
     """
 
     def __init__(self, max_skips: int = 0) -> None:

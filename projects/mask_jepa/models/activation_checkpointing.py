@@ -13,7 +13,8 @@ def checkpoint_activations(model: nn.Module, names: Sequence[str]) -> None:
 
     They need not be kept until then (Chen et al., `Training Deep Nets with
     Sublinear Memory Cost <https://arxiv.org/abs/1604.06174>`_). Losses,
-    gradients and the random numbers of dropout stay the same. What mmengine's
+    gradients and the random numbers of dropout stay the same; statistics of
+    batch norm that learns move twice a step. What mmengine's
     ``turn_on_activation_checkpointing`` does, but for modules that are called
     by keyword as well, and for those whose input, as an image, needs no
     gradient: mmengine's would leave their weights without one.

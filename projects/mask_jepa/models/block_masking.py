@@ -55,8 +55,7 @@ class BlockMasking(nn.Module):
             raise ValueError(
                 f'The images are {extent[0]}x{extent[1]} pixels, but height '
                 f'and width must be multiples of {self.stride}: change the '
-                'crop size, or set data_preprocessor.pad_size_divisor='
-                f'{self.stride}.')
+                'crop size.')
         rows, columns = (side // self.stride for side in extent)
         scores = self._block_scores(batch_size, rows, columns, image.device,
                                     generator)
