@@ -165,6 +165,9 @@ def test_reads_images_as_the_pretraining_did(config_file, tmp_path):
     cv2.imwrite(str(color), np.zeros((64, 64, 3), np.uint8))
     encoded, = mask_jepa.encode(checkpoint, [dark, color])
     assert Path(encoded.path) == dark
+    named, = mask_jepa.encode(
+        checkpoint, dark, config=next((tmp_path / 'run').glob('*.py')))
+    assert np.array_equal(encoded.mask_features, named.mask_features)
 
     content = torch.load(checkpoint, weights_only=True)
     assert content['meta']['value_range'] == (0, 4095)
@@ -177,7 +180,8 @@ def test_reads_images_as_the_pretraining_did(config_file, tmp_path):
     np.testing.assert_allclose(encoded.mask_features, features[0], atol=1e-3)
 
 
-def test_exports_as_the_command(checkpoint, tmp_path):
+def test_exports_as_the_command(checkpoint, config_file, image_folder,
+                                tmp_path):
     path = Path(mask_jepa.export(checkpoint, 'mmseg', parts=['backbone']))
     assert path.parent == Path(checkpoint).parent
     assert path.name.startswith('mask_jepa_mmseg_backbone-')
@@ -185,9 +189,12 @@ def test_exports_as_the_command(checkpoint, tmp_path):
     assert {key.split('.')[0] for key in weights} == {'backbone'}
     with pytest.raises(ValueError, match='must be one of mmdet, mmseg'):
         mask_jepa.export(checkpoint, 'mmdett')
-    # It is not what encode takes.
+    # It is not what encode takes, since masks and classes would be noise.
     with pytest.raises(ValueError, match='does not say which network'):
         mask_jepa.encode(path, tmp_path / 'images')
+    whole = mask_jepa.export(checkpoint, out=tmp_path / 'whole.pth')
+    with pytest.raises(ValueError, match='of backbone and head are missing'):
+        mask_jepa.encode(whole, image_folder, config=config_file)
     with pytest.raises(FileNotFoundError, match='no image folder .*/no$'):
         mask_jepa.encode(checkpoint, tmp_path / 'no')
 

@@ -330,8 +330,10 @@ def main() -> None:
         'data', nargs='?', type=osp.abspath, help='folder of images')
     args = parser.parse_args()
     os.chdir(ROOT)
-    # Of an earlier quickstart, which a training would not write over.
-    shutil.rmtree(f'{OUT}/pretrain', ignore_errors=True)
+    # Of an earlier quickstart, which a training would not write over, and
+    # whose pictures would be among the new ones.
+    for name in ('pretrain', 'test-mmdet', 'test-mmseg'):
+        shutil.rmtree(f'{OUT}/{name}', ignore_errors=True)
     os.makedirs(OUT, exist_ok=True)
     data = find_data(args.data)
     os.environ['MASK_JEPA_DATA'] = f'{OUT}/labelled'

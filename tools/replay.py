@@ -22,6 +22,7 @@ from mmdet.utils import register_all_modules
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from mask_jepa.apis.encode import import_modules
 from mask_jepa.utils import (exit_on, find_non_finite, make_parser, mix_seed,
                              require_whole)
 from mask_jepa.weights import pretraining_config
@@ -72,6 +73,7 @@ def repeat(record: dict, state: dict) -> List[str]:
     """Repeat the step; return where it is not finite, the first place first.
     """
     config = pretraining_config(state)
+    import_modules(config)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = MODELS.build(config.model)
     model.load_state_dict(state['state_dict'])
@@ -118,7 +120,7 @@ def main() -> None:
     """Repeat."""
     args = parse_args()
     register_all_modules(init_default_scope=True)
-    with exit_on(FileNotFoundError, ValueError):
+    with exit_on(FileNotFoundError, KeyError, ValueError):
         record, state = read_step(args.record)
         findings = repeat(record, state)
     place = f'iteration {record["iter"] + 1}, rank {record["rank"]}'

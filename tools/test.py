@@ -55,7 +55,7 @@ def main() -> None:
     if args.launcher == 'pytorch':
         end_with_parent()
         prepare_cpu_distributed(cfg)
-    name = osp.splitext(osp.basename(args.config))[0]
+    name = osp.splitext(osp.basename(cfg.filename))[0]
     # Apart from that of the training, whose config would be written over.
     cfg.work_dir = args.work_dir or osp.join('work_dirs', name, 'test')
     cfg.load_from = args.checkpoint

@@ -1,5 +1,6 @@
 """Run tools as users do: as commands."""
 import os
+import socket
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,14 @@ def command(root, tmp_path):
 def python():
     """Run a Python script of the repository; return its output."""
     return run_script
+
+
+@pytest.fixture
+def free_port():
+    """A port at which nobody listens, also beside another run of the tests."""
+    with socket.socket() as free:
+        free.bind(('', 0))
+        return str(free.getsockname()[1])
 
 
 @pytest.fixture

@@ -67,6 +67,12 @@ def test_export_verifies_completely(python, pretrained, library, branch,
     output = python('tools/verify_pretrained.py', finetune_config(library),
                     out)
     assert '(100%)' in output
+    # This file, and what the config itself begins with.
+    needed = f"model.init_cfg=dict(type='Pretrained', checkpoint='{out}')."
+    assert needed in output
+    output = python('tools/verify_pretrained.py', finetune_config(library),
+                    out, '--cfg-options', f'model.init_cfg.checkpoint={out}')
+    assert '(100%)' in output and needed not in output
 
 
 @pytest.mark.parametrize('library, branch, parts', [

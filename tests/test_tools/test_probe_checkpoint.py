@@ -119,7 +119,7 @@ def test_stock_analyze_logs_reads_our_log(command, stock_tool, watched,
     assert f'average iter time: {mean:.4f} s/iter' in output
 
 
-def test_two_processes_score_as_one(command, watched, tmp_path):
+def test_two_processes_score_as_one(command, watched, free_port, tmp_path):
     """Seven images to fit on, of which each process sees some."""
     command(
         'bash',
@@ -132,7 +132,7 @@ def test_two_processes_score_as_one(command, watched, tmp_path):
         'train_cfg.max_iters=1',
         'train_dataloader.batch_size=2',
         'val_dataloader.batch_size=3',
-        PORT='29617',
+        PORT=free_port,
         PATH=f'{sys.prefix}/bin:/usr/bin:/bin',
         MASK_JEPA_DATA=str(watched / 'scenes'))
     alone, together = logged_scores(watched), logged_scores(tmp_path)

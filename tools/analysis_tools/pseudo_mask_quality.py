@@ -159,6 +159,9 @@ def main() -> None:
             raise ValueError(
                 f'No image has sides of multiples of {stride} pixels: cut '
                 'tiles with tools/dataset_converters/tile_coco.py.')
+        if len(images) < len(coco.imgs):
+            print(f'{len(images)} of {len(coco.imgs)} images have sides of '
+                  f'multiples of {stride} pixels, and are compared.')
         quality: Dict[str, MaskQuality] = {}
         chosen = evenly_spread(len(images), args.num_images)
         shown = evenly_spread(len(chosen), 6)

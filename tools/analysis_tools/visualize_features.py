@@ -17,12 +17,12 @@ from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 from torch import Tensor
 
-from mask_jepa.apis.encode import find_images
+from mask_jepa.apis.encode import find_images, reading_of
 from mask_jepa.datasets import LoadUnlabeledImage, UnreadableImageError
-from mask_jepa.engine import find_setting
 from mask_jepa.evaluation import encode_levels, load_model
 from mask_jepa.utils import evenly_spread, exit_on, load_config, make_parser
 from mask_jepa.visualization import MAX_CLUSTERS, draw_features
+from mask_jepa.weights import load_checkpoint
 
 STRIDE = 32  # of the coarsest features, in pixels
 
@@ -88,14 +88,10 @@ def load_image(path: str, short_side: int, **reading) -> np.ndarray:
     return CenterCrop((width, height))(results)['img']
 
 
-def reading_of(config: str) -> dict:
-    """Find how a config reads the images of a pretraining."""
-    train = load_config(config).get('train_dataloader', {}).get('dataset', {})
-    reading = {
-        key: find_setting(train, key)
-        for key in ('color_type', 'value_range')
-    }
-    return {key: value for key, value in reading.items() if value is not None}
+def reading_of_model(config: str, checkpoint: str) -> dict:
+    """Find how the images of a pretraining were read."""
+    content = {} if checkpoint == 'none' else load_checkpoint(checkpoint)
+    return reading_of(content, load_config(config))
 
 
 def show(image: np.ndarray) -> np.ndarray:
@@ -117,9 +113,10 @@ def encode(config: str, checkpoint: str, branch: str, paths: Sequence[str],
     set_random_seed(0)
     model = load_model(
         load_config(config), None if checkpoint == 'none' else checkpoint)
+    reading = reading_of_model(config, checkpoint)
     features = []
     for path in paths:
-        image = load_image(path, short_side, **reading_of(config))
+        image = load_image(path, short_side, **reading)
         pixels = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)
         batch = model.data_preprocessor(
             dict(inputs=[pixels], data_samples=[BaseDataElement()]))
@@ -145,7 +142,7 @@ def main() -> None:
                                          paths, args.image_size)
         except (FileNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f'Model {name}: {error}')
-    reading = reading_of(args.model[0][1])
+    reading = reading_of_model(*args.model[0][1:])
     sheet = draw_features(
         [show(load_image(path, args.image_size, **reading))
          for path in paths], [osp.basename(path) for path in paths],

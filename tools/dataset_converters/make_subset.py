@@ -114,7 +114,7 @@ class CocoAnnotations:
             for image in images
         }
         for annotation in self.annotations:
-            for segment in annotation.get('segments_info') or [annotation]:
+            for segment in annotation.get('segments_info', [annotation]):
                 require(
                     segment.get('category_id') is not None,
                     f'{self.ann_file} has annotations without a category, '

@@ -80,20 +80,20 @@ def encode(checkpoint: str,
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a folder holds no image, or the checkpoint is damaged,
-            does not fit the config, or says not of which network it is.
+            does not fit the config, says not of which network it is, or is
+            an exported file, which has no classes.
     """
     checkpoint = os.fspath(checkpoint)
     paths = find_images(images)
-    reading = {}
     with refusing_objects():
+        content = load_checkpoint(checkpoint)
         if config is None:
-            content = load_checkpoint(checkpoint)
             cfg = pretraining_config(content)
-            reading = reading_of(content, cfg)
             import_modules(cfg)
         else:
             cfg = load_config(config)
-        model = load_model(cfg, checkpoint)
+        model = load_model(cfg, checkpoint, whole_head=True)
+    reading = reading_of(content, cfg)
     model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     return encode_all(model, paths, LoadUnlabeledImage(**reading), image_size)
 
@@ -120,15 +120,20 @@ def find_images(images: Paths) -> List[str]:
 
 def reading_of(checkpoint: dict, cfg: Config) -> dict:
     """Find how a pretraining read its images: the arguments of
-    :class:`LoadUnlabeledImage`, with the range of values that it measured."""
+    :class:`LoadUnlabeledImage`, with the range of values that it measured.
+
+    Empty for a model of mmdet or mmseg.
+    """
+    if cfg.model.type.split('.')[-1] != 'MaskJEPA':
+        return {}
     dataset = cfg.train_dataloader.dataset
-    first = find_setting(dataset, 'pipeline')[0]
+    first, *_ = find_setting(dataset, 'pipeline') or [{}]
     settings = {
         key: first.get(key) or find_setting(dataset, key)
         for key in READING
     }
-    settings['value_range'] = checkpoint['meta'].get(
-        'value_range') or settings['value_range']
+    measured = (checkpoint.get('meta') or {}).get('value_range')
+    settings['value_range'] = measured or settings['value_range']
     return {key: value for key, value in settings.items() if value}
 
 

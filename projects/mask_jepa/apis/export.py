@@ -55,6 +55,7 @@ def write_export(checkpoint: str, to: str, out: Optional[str], branch: str,
     """As :func:`export`, with what was exported, and what of it was written
     since the library has a place for it."""
     checkpoint = os.fspath(checkpoint)
+    out = out and os.fspath(out)
     if to not in LIBRARIES:
         raise ValueError(
             f'to must be one of {", ".join(LIBRARIES)}, but is {to!r}.')

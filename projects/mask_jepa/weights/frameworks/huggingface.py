@@ -74,6 +74,10 @@ def _families(model: ConfigDict) -> Tuple[str, str]:
 def _model_config(model: ConfigDict) -> Dict[str, Any]:
     """Describe a model as transformers' config.json does."""
     require_rgb(model)
+    channels = model.backbone.get('in_channels', 3)
+    if channels != 3:
+        raise ValueError('The Mask2Former of transformers takes images of 3 '
+                         f'channels, and this network {channels}.')
     backbone, head = _families(model)
     backbones = dict(ResNet=_resnet_config, SwinTransformer=_swin_config)
     heads = dict(
