@@ -47,6 +47,13 @@ TINY_OPTIONS = {
 }
 
 
+def numpy_state():
+    """State of numpy's own generator, in a form that compares: key, position
+    in it, and what is left of a pair of Gaussians."""
+    name, key, *position = np.random.get_state()
+    return name, key.tolist(), *position
+
+
 def draw_scene(seed, size=(96, 80)):
     """Draw shapes, a gradient and noise, a little like a photograph."""
     rng = np.random.default_rng(seed)

@@ -139,7 +139,12 @@ def write_trees(data: Path, real_coco: Path) -> None:
     write_youtube_vis(data)
     write_unlabelled(data)
     if real_coco.is_dir():
-        (data / 'coco').symlink_to(real_coco.resolve())
+        # Panoptic labels, if there are none, are written here and not there.
+        for folder in ('.', 'annotations'):
+            (data / 'coco' / folder).mkdir()
+            for each in (real_coco.resolve() / folder).iterdir():
+                if each.name != 'annotations':
+                    (data / 'coco' / folder / each.name).symlink_to(each)
     else:
         write_coco(data)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scenes_and_globals import numpy_state
 from sklearn.linear_model import Ridge
 from sklearn.metrics import jaccard_score
 from sklearn.preprocessing import StandardScaler
@@ -94,11 +95,11 @@ def test_measuring_changes_nothing(tiny_model, probe_parts):
     tiny_model.train()
     before = {key: value.clone()
               for key, value in tiny_model.state_dict().items()}
-    states = [torch.get_rng_state(), np.random.get_state()[1].copy(),
+    states = [torch.get_rng_state(), numpy_state(),
               random.getstate()]
     first = measure(tiny_model, probe_parts)
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert (np.random.get_state()[1] == states[1]).all()
+    assert numpy_state() == states[1]
     assert random.getstate() == states[2]
     assert tiny_model.training
     for key, value in tiny_model.state_dict().items():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scenes_and_globals import numpy_state
 
 from mask_jepa.evaluation.health_check import (channel_std, check_health,
                                                effective_rank, mask_entropy,
@@ -155,7 +156,7 @@ def everything(model):
     gradients = [parameter.grad for parameter in model.parameters()]
     modes = [module.training for module in model.modules()]
     return (tensors, gradients, modes, torch.get_rng_state(),
-            list(np.random.get_state()[1]), random.getstate())
+            numpy_state(), random.getstate())
 
 
 @pytest.mark.parametrize('training', [True, False])
