@@ -39,7 +39,9 @@ def main() -> None:
     # What the initialisation did is what this tool reports, tensor by tensor.
     MMLogger.get_instance('mmengine', log_level=logging.ERROR)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    own = cfg.model.get('init_cfg') or {}
+    own = cfg.model.get('init_cfg')
+    begins = cfg.get('load_from') or (own.get('checkpoint') if isinstance(
+        own, dict) else None)
     cfg.model.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
@@ -57,7 +59,7 @@ def main() -> None:
     share = equal / max(expected, 1)
     print(f'{equal} of the {expected} tensors that the file promises are in '
           f'the model, bit for bit ({share:.0%}).')
-    if osp.abspath(own.get('checkpoint', '')) != osp.abspath(args.checkpoint):
+    if osp.abspath(begins or '') != osp.abspath(args.checkpoint):
         print('A training by this config begins otherwise: for these weights '
               "it needs model.init_cfg=dict(type='Pretrained', "
               f"checkpoint='{args.checkpoint}').")

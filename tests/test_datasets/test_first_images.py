@@ -88,10 +88,10 @@ def test_missing_library_is_said_at_start(tmp_path, monkeypatch):
 def test_range_is_of_all_channels(tmp_path):
     """Where the places that are looked at come in steps of three values."""
     rng = np.random.default_rng(0)
-    image = rng.random((1000, 1000, 3)) * [60_000, 10_000, 1000]
+    image = rng.random((1000, 1000, 3)) * [1000, 10_000, 60_000]
     cv2.imwrite(str(tmp_path / 'a.png'), image.astype(np.uint16))
     low, high = make(str(tmp_path)).value_range
     assert low < 100 and 55_000 < high < 60_000
     # Of the channel with the largest values little is cut.
     dataset = make(str(tmp_path), color_type='unchanged')
-    assert (dataset[0]['img'].max((0, 1)) > [254, 40, 3]).all()
+    assert (dataset[0]['img'].max((0, 1)) > [3, 40, 254]).all()

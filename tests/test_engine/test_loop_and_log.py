@@ -41,6 +41,17 @@ def test_test_images_are_cropped_as_those_for_training():
     resolve_config(make(test_dataloader=None))
 
 
+def test_crop_of_a_data_set_of_mmdet_is_that_of_its_pipeline():
+    pipeline = [dict(type='ReadUnlabeledImage'),
+                dict(type='mmpretrain.RandomResizedCrop', scale=64)]
+    config = make(
+        train_dataloader=dict(
+            dataset=dict(type='CocoDataset', pipeline=pipeline)),
+        test_dataloader=dict(dataset=dict(type='UnlabeledImageDataset')))
+    resolve_config(config)
+    assert config.test_dataloader.dataset.crop_size == 64
+
+
 def test_crop_is_found_within_other_datasets():
     parts = [dict(type='X', dataset=dict(crop_size=96))]
     config = make(

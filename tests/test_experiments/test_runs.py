@@ -149,7 +149,7 @@ def test_data_are_told_apart_wherever_they_lie(write_images, tmp_path):
     assert len(first) == 10
     # Lists that make_subset.py writes beside the data are none of them.
     (tmp_path / 'first/train/splits').mkdir()
-    for name in ('splits/train_1-16_seed2.txt', 'all_8-images_balanced.json'):
+    for name in ('splits/train_1-16_seed2.txt', 'a_8-images_balanced.json'):
         (tmp_path / 'first/train' / name).write_text('a')
     assert run.data == first
     assert write_images('second Müll').data == first

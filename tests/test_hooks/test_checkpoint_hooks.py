@@ -11,7 +11,7 @@ from mmengine.logging import HistoryBuffer, MMLogger
 from mask_jepa.hooks import AtomicCheckpointHook
 from mask_jepa.hooks.plain_message_hub_hook import (PlainMessageHubHook,
                                                     to_plain)
-from mask_jepa.utils import RunError, find_checkpoints
+from mask_jepa.utils import RunError, find_checkpoints, find_newest_whole
 
 # AtomicCheckpointHook: whole files, and not too many.
 
@@ -107,6 +107,7 @@ def test_what_comes_after_the_resumed_one_is_set_aside(make_runner):
     first.train()
     folder = Path(first.work_dir)
     newest = (folder / 'iter_6.pth').read_bytes()
+    (folder / 'iter_5.pth').write_bytes(newest[:-100])  # a damaged one
     second = make_runner(
         options(
             resume=True,
@@ -114,7 +115,10 @@ def test_what_comes_after_the_resumed_one_is_set_aside(make_runner):
             **{'train_cfg.max_iters': 3,
                'default_hooks.checkpoint.interval': 3}))
     second.train()
-    assert find_checkpoints(first.work_dir)[0].endswith('iter_3.pth')
+    assert [Path(path).name for path in find_checkpoints(folder)][:2] == [
+        'iter_5.pth', 'iter_3.pth']
+    newest_whole, complaints = find_newest_whole(first.work_dir)
+    assert newest_whole.endswith('iter_3.pth') and len(complaints) == 1
     aside = sorted(folder.glob('aside_*'))
     assert [path.name.split('_', 3)[3] for path in aside] == [
         'iter_4.pth', 'iter_6.pth']

@@ -134,8 +134,6 @@ def test_train_resume_init_and_test(python, config_file, image_folder,
     (None, None, dict(load_from='c.pth', resume=True), (True, 'c.pth')),
     (None, 'b.pth', dict(load_from='c.pth', resume=True), (False, 'b.pth')),
     ('auto', None, dict(load_from='c.pth'), (False, None)),
-    # A job begins so, and goes on by the same command.
-    ('auto', 'b.pth', {}, (False, 'b.pth')),
     (None, None, dict(resume=True), (False, None)),
 ])
 def test_weights_come_from(tiny_config, tmp_path, resume, init, config,
@@ -145,11 +143,16 @@ def test_weights_come_from(tiny_config, tmp_path, resume, init, config,
     assert (config.resume, config.load_from) == expected
 
 
-def test_a_job_goes_on_rather_than_begin_again(tiny_config, tmp_path):
-    path = str(tmp_path / 'iter_2.pth')
-    torch.save(dict(state_dict={}), path)
+def test_a_job_begins_and_goes_on_by_one_command(tiny_config, tmp_path):
+    init, path = str(tmp_path / 'init.pth'), str(tmp_path / 'iter_2.pth')
     config = tiny_config({'work_dir': str(tmp_path)})
-    assert choose_checkpoint(config, 'auto', 'b.pth') == []
+    with pytest.raises(ValueError, match='no checkpoint at .*init.pth: give'):
+        choose_checkpoint(config, 'auto', init)
+    torch.save(dict(state_dict={}), init)
+    assert choose_checkpoint(config, 'auto', init) == []
+    assert (config.resume, config.load_from) == (False, init)
+    shutil.move(init, path)
+    assert choose_checkpoint(config, 'auto', init) == []
     assert (config.resume, config.load_from) == (True, path)
 
 

@@ -6,7 +6,7 @@ import sys
 # `mask_jepa` is found beside this folder, also without an installation.
 sys.path.insert(0, osp.abspath(osp.join(__file__, '../../..')))
 
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -88,12 +88,6 @@ def load_image(path: str, short_side: int, **reading) -> np.ndarray:
     return CenterCrop((width, height))(results)['img']
 
 
-def reading_of_model(config: str, checkpoint: str) -> dict:
-    """Find how the images of a pretraining were read."""
-    content = {} if checkpoint == 'none' else load_checkpoint(checkpoint)
-    return reading_of(content, load_config(config))
-
-
 def show(image: np.ndarray) -> np.ndarray:
     """Turn an image of any channels into RGB in [0, 1], (H, W, 3)."""
     image = np.atleast_3d(image) / 255
@@ -103,18 +97,20 @@ def show(image: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def encode(config: str, checkpoint: str, branch: str, paths: Sequence[str],
-           short_side: int) -> List[Tensor]:
+           short_side: int) -> Tuple[List[Tensor], List[np.ndarray]]:
     """Compute the mask features of images, one image at a time, read as the
-    config reads those of its training.
+    pretraining read its own.
 
     Returns:
-        list[Tensor]: F_last, each (C, H/4, W/4).
+        tuple[list[Tensor], list[np.ndarray]]: F_last, each (C, H/4, W/4), and
+        the images as they were read.
     """
     set_random_seed(0)
-    model = load_model(
-        load_config(config), None if checkpoint == 'none' else checkpoint)
-    reading = reading_of_model(config, checkpoint)
-    features = []
+    cfg = load_config(config)
+    weights = None if checkpoint == 'none' else checkpoint
+    model = load_model(cfg, weights)
+    reading = reading_of(load_checkpoint(weights) if weights else {}, cfg)
+    features, images = [], []
     for path in paths:
         image = load_image(path, short_side, **reading)
         pixels = torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1)
@@ -122,7 +118,8 @@ def encode(config: str, checkpoint: str, branch: str, paths: Sequence[str],
             dict(inputs=[pixels], data_samples=[BaseDataElement()]))
         levels = encode_levels(model, batch['inputs'], branch)
         features.append(levels['F_last'][0])
-    return features
+        images.append(image)
+    return features, images
 
 
 def main() -> None:
@@ -133,20 +130,19 @@ def main() -> None:
     paths = [
         found[index] for index in evenly_spread(len(found), args.num_images)
     ]
-    mask_features = {}
+    mask_features, images = {}, {}
     for index, (name, config, checkpoint) in enumerate(args.model, 1):
         print(f'[{index}/{len(args.model)}] {name}: {len(paths)} images '
               f'through {config} with {checkpoint}')
         try:
-            mask_features[name] = encode(config, checkpoint, args.branch,
-                                         paths, args.image_size)
+            mask_features[name], images[name] = encode(config, checkpoint,
+                                                       args.branch, paths,
+                                                       args.image_size)
         except (FileNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f'Model {name}: {error}')
-    reading = reading_of_model(*args.model[0][1:])
-    sheet = draw_features(
-        [show(load_image(path, args.image_size, **reading))
-         for path in paths], [osp.basename(path) for path in paths],
-        mask_features, args.num_clusters)
+    sheet = draw_features([show(image) for image in images[args.model[0][0]]],
+                          [osp.basename(path) for path in paths],
+                          mask_features, args.num_clusters)
     Image.fromarray(sheet).save(args.out)
     print(f'Drew {len(paths)} images to {args.out}.')
 

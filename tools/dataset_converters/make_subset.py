@@ -39,13 +39,12 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from rich.progress import track
 
-from mask_jepa.experiments import choose_images
+from mask_jepa.experiments import SUBSET_ENDING, choose_images
 from mask_jepa.utils import (AtomicLocalBackend, exit_on, load_config,
                              make_parser)
 
 # How this tool ends the name of a list of images.
-SUBSET = re.compile(
-    r'(^|/)splits/[^/]+_(\d+-\d+|\d+-images)(_balanced)?(_seed\d+)?\.txt$')
+SUBSET = re.compile(rf'(^|/)splits/[^/]+{SUBSET_ENDING}\.txt$')
 
 
 def require(condition: object, sentence: str) -> None:

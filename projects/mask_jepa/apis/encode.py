@@ -124,9 +124,10 @@ def reading_of(checkpoint: dict, cfg: Config) -> dict:
 
     Empty for a model of mmdet or mmseg.
     """
-    if cfg.model.type.split('.')[-1] != 'MaskJEPA':
+    kind = cfg.model.type  # in MMEngine's newer configs a class
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    if not dataset or 'MaskJEPA' not in str(kind):
         return {}
-    dataset = cfg.train_dataloader.dataset
     first, *_ = find_setting(dataset, 'pipeline') or [{}]
     settings = {
         key: first.get(key) or find_setting(dataset, key)

@@ -114,8 +114,10 @@ def pretrain(config: str = 'r50',
 def require_checkpoints(resume: Optional[str], init: Optional[str]) -> None:
     """Refuse two at once, and files that are not there."""
     if resume not in (None, 'auto') and init:
-        raise ValueError('resume continues a run and init starts a new one: '
-                         'give one of them.')
+        raise ValueError('resume PATH continues a run and init starts a new '
+                         'one: give one of them.')
+    if resume == 'auto':
+        init = None  # It may be gone since the first job.
     for name, path in dict(resume=resume, init=init).items():
         if path not in (None, 'auto') and '://' not in path and (
                 not osp.isfile(path)):

@@ -231,10 +231,11 @@ class UnlabeledImageDataset(BaseDataset):
         if None not in (image, self.num_channels) and (len(image)
                                                        != self.num_channels):
             raise UnreadableImageError(
-                f'{self.get_data_info(index)["img_path"]}: it has '
-                f'{len(image)} channel(s), but the others have '
-                f'{self.num_channels}; train_dataloader.dataset.color_type '
-                'gives all images the same')
+                printable(f'{self.get_data_info(index)["img_path"]}: it has '
+                          f'{len(image)} channel(s), but the others have '
+                          f'{self.num_channels}; to take it as well, set '
+                          'train_dataloader.dataset.color_type to color or '
+                          'grayscale'))
 
     def _report_bad(self, index: int, error: UnreadableImageError) -> None:
         """Count a bad file, name it once, and stop if there are too many."""

@@ -31,8 +31,11 @@ def choose_checkpoint(cfg: Config, resume: Optional[str],
         # As a job that begins again, by the same command, asks for.
         if find_checkpoints(cfg.work_dir):
             init = None
-        else:
+        elif '://' in init or osp.isfile(init):
             resume = None
+        else:
+            raise ValueError(
+                f'There is no checkpoint at {init}: give another --init.')
     if resume or init:
         cfg.resume = resume is not None
         cfg.load_from = init if resume in (None, 'auto') else resume

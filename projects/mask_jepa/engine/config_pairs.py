@@ -22,7 +22,7 @@ def find_wrong_pairs(cfg: Config, testing: bool = False) -> Iterator[str]:
         str: A sentence.
     """
     yield from find_wrong_schedules(cfg)
-    yield from find_wrong_checkpoints(cfg)
+    yield from find_wrong_checkpoints(cfg, testing)
     yield from find_missing_files(cfg, testing)
     if cfg.get('sync_bn') and has_timm_backbone(cfg):
         yield (f'sync_bn={cfg.sync_bn!r} would take the activations out of '
@@ -74,10 +74,10 @@ def find_wrong_schedules(cfg: Config) -> Iterator[str]:
                    f'training, train_cfg.max_iters={length}: lower it.')
 
 
-def find_wrong_checkpoints(cfg: Config) -> Iterator[str]:
+def find_wrong_checkpoints(cfg: Config, testing: bool) -> Iterator[str]:
     """Find checkpoints that would never be written, or not be found."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if hook.get('out_dir'):
+    if hook.get('out_dir') and not testing:
         yield (f'default_hooks.checkpoint.out_dir={hook["out_dir"]!r} would '
                'keep checkpoints where --resume does not look: leave it out, '
                'and give the folder by --work-dir.')
@@ -148,8 +148,8 @@ def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
                f'model.masking.stride={stride}.')
         return
     things = model.get('pseudo_instances')
-    fine = things.get('stride', 4) if things else 1
-    if model.get('prototypes') and fine > step:
+    fine = 1 if things is None else things.get('stride', 4)
+    if model.get('prototypes') is not None and fine > step:
         yield (f'model.pseudo_instances.stride={fine} is coarser than '
                f'model.prediction_stride={step}, and masks of prototypes '
                f'would be lost on its grid: write at most {step}.')
@@ -162,8 +162,8 @@ def find_wrong_sizes(cfg: Config, model: dict) -> Iterator[str]:
                f'{max(round(crop / stride), 1) * stride}.')
         return
     if crop % fine:
-        yield (f'{key}={crop} must be a multiple of '
-               f'model.pseudo_instances.stride={fine}: lower that.')
+        yield (f'model.pseudo_instances.stride={fine} must divide '
+               f'{key}={crop}.')
     if block * stride > crop:
         yield (f'model.masking.block_size={block} cells of {stride} pixels '
                f'are larger than {key}={crop}: write at most '

@@ -94,7 +94,7 @@ def cropped_as_training(dataset: dict, cfg: Config) -> dict:
 
 
 def find_scale(dataset: dict) -> Optional[int]:
-    """Find the size to which a pipeline crops, where that is a square."""
+    """Find the size to which a pipeline crops, if it is one number."""
     for transform in find_setting(dataset, 'pipeline') or []:
         key = SIZE_KEYS.get(transform['type'].split('.')[-1])
         if isinstance(transform.get(key), int):

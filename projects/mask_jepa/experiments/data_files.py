@@ -5,9 +5,11 @@ import os
 import os.path as osp
 import re
 
-# What tools/dataset_converters/make_subset.py writes beside the data.
+# How tools/dataset_converters/make_subset.py ends the names of what it writes,
+# by default beside the data.
+SUBSET_ENDING = r'_(\d+-\d+|\d+-images)(_balanced)?(_seed\d+)?'
 SUBSET = re.compile(
-    r'_(\d+-\d+|\d+-images)(_balanced)?(_seed\d+)?\.(txt|json)$')
+    rf'(/splits/[^/]+{SUBSET_ENDING}\.txt|{SUBSET_ENDING}\.json)$')
 
 
 def data_root() -> str:
@@ -34,7 +36,7 @@ def digest_files(content: object) -> str:
         files.update([path] if osp.isfile(path) else (
             osp.join(folder, name)
             for folder, _, names in os.walk(path, followlinks=True)
-            for name in names if not SUBSET.search(name)))
+            for name in names if not SUBSET.search(osp.join(folder, name))))
     sizes = sorted(
         (osp.relpath(path, root), osp.getsize(path)) for path in files)
     if not sizes:

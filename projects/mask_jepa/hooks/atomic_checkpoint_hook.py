@@ -10,7 +10,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..utils import (ATOMIC_LOCAL, RunError, find_checkpoints,
-                     find_spoilt_part, left_out_of_log, remove_pieces, unwrap)
+                     find_spoilt_part, left_out_of_log, remove_pieces,
+                     require_whole, unwrap)
 from ..version import __version__
 
 
@@ -25,7 +26,7 @@ class AtomicCheckpointHook(CheckpointHook):
     points to it, then the oldest one goes; the best checkpoint likewise. One
     that is not finite is never written. A run that goes on from an earlier
     checkpoint than its newest keeps those that come after under another name,
-    or it would go on from them the next time.
+    or it would go on from them the next time; nothing removes these.
 
     Args:
         backend_args (dict, optional): None writes local files atomically; a
@@ -63,9 +64,9 @@ class AtomicCheckpointHook(CheckpointHook):
         if self.backend_args == dict(backend=ATOMIC_LOCAL):
             if is_main_process():
                 remove_pieces(self.out_dir)
-                if runner._resume:
-                    set_newer_aside(runner)
             self._require_room(runner)
+            if is_main_process() and runner._resume:
+                set_newer_aside(runner)
 
     def _require_room(self, runner: Runner) -> None:
         """Raise a RunError where two checkpoints find no room: the old one
@@ -173,11 +174,15 @@ class AtomicCheckpointHook(CheckpointHook):
 
 def set_newer_aside(runner: Runner) -> None:
     """Rename checkpoints of the work directory that come after the present
-    iteration."""
+    iteration, but for damaged ones, from which no run would go on."""
     for path in find_checkpoints(runner.work_dir):
         folder, name = osp.split(path)
         if int(name[len('iter_'):-len('.pth')]) <= runner.iter:
             return
+        try:
+            require_whole(path)
+        except ValueError:
+            continue
         aside = osp.join(folder, f'aside_{runner.timestamp}_{name}')
         os.replace(path, aside)
         runner.logger.warning(
