@@ -48,6 +48,7 @@ def test_mask_features_that_cannot_become_the_image_are_refused(make_model):
 def test_network_follows_the_channels(make_model, channels, preprocessor):
     """Losses and pictures of images that are not in three colours."""
     if channels == 4 and issubclass(SegDataPreProcessor, ImgDataPreprocessor):
+        # docs/operations.md, on that stack, says so too.
         pytest.skip('onedl-mmsegmentation 1.4.2 takes 1 or 3 channels only')
     model = make_model({
         'backbone.in_channels': channels,

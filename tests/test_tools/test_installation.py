@@ -47,6 +47,7 @@ def installed(tmp_path_factory, root):
 def mim(installed, tmp_path_factory):
     """Run mim far from the clone; return its output."""
     if metadata.packages_distributions()['mim'] == ['onedl-mim']:
+        # docs/operations.md, on that stack, says what mim does then.
         pytest.skip('onedl-mim 0.5.1 takes the metadata for the package')
     folder = tmp_path_factory.mktemp('elsewhere')
 

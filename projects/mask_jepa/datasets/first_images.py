@@ -43,10 +43,10 @@ def look_at_first_images(
             continue
         channels.add(1 if image.ndim == 2 else image.shape[2])
         if encoded.is_deep:
-            values = encoded.values.ravel()
-            ranges.append(measure_range(values, 'data'))
+            values = encoded.values
+            ranges.append(measure_range(values.ravel(), 'data'))
             # Of a place all channels, which may lie far apart.
-            places = values.reshape(-1, *encoded.values.shape[2:])
+            places = values.reshape(-1, *values.shape[2:])
             step = values.size // NUM_VALUES + 1
             deep.append(places[::step].ravel())
         else:

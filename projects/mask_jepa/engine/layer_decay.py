@@ -34,6 +34,8 @@ def decay_by_layer(groups: List[dict], model: nn.Module, rate: float,
             tensor: model.backbone.get_layer_depth(name, PREFIX)
             for name, tensor in model.backbone.named_parameters(PREFIX[:-1])
         }
+    # Without the method, or with that of mmpretrain's base class, which has
+    # none.
     except (AttributeError, NotImplementedError) as error:
         kind = type(getattr(model, 'backbone', model)).__name__
         raise RunError(

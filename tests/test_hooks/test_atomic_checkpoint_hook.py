@@ -1,19 +1,13 @@
-"""Hooks that write checkpoints, and that see what is loaded."""
+"""Checkpoints: whole files, and not too many."""
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer, MMLogger
 
 from mask_jepa.hooks import AtomicCheckpointHook
-from mask_jepa.hooks.plain_message_hub_hook import (PlainMessageHubHook,
-                                                    to_plain)
-from mask_jepa.utils import RunError, find_checkpoints, find_newest_whole
-
-# AtomicCheckpointHook: whole files, and not too many.
+from mask_jepa.utils import find_checkpoints, find_newest_whole
 
 
 def checkpoints(runner):
@@ -123,38 +117,6 @@ def test_what_comes_after_the_resumed_one_is_set_aside(make_runner):
     assert [path.name.split('_', 3)[3] for path in aside] == [
         'iter_4.pth', 'iter_6.pth']
     assert aside[1].read_bytes() == newest
-
-
-@pytest.mark.parametrize('resume', [True, False])
-def test_moments_of_other_classes_are_not_resumed(make_runner, resume):
-    """torch's fused AdamW would write beyond them; weights alone may go."""
-    first = make_runner(options(**{'train_cfg.max_iters': 2}))
-    first.train()
-    other = {
-        'load_from': f'{first.work_dir}/iter_2.pth',
-        'resume': resume,
-        'model.panoptic_head.num_things_classes': 3,
-        'model.panoptic_head.loss_cls.class_weight': [1.0, 1.0, 1.0, 0.1]
-    }
-    second = make_runner(options(**other), 'other')
-    if resume:
-        with pytest.raises(RunError, match='tensors of the whole model are'):
-            second.train()
-    else:
-        second.load_or_resume()
-
-
-def test_moments_of_another_shape_are_refused(make_runner):
-    first = make_runner(options(**{'train_cfg.max_iters': 2}))
-    first.train()
-    path = f'{first.work_dir}/iter_2.pth'
-    checkpoint = torch.load(path, weights_only=True)
-    moments = checkpoint['optimizer']['state'][0]
-    moments['exp_avg_sq'] = moments['exp_avg_sq'].flatten()[:1]
-    torch.save(checkpoint, path)
-    second = make_runner(options(load_from=path, resume=True), 'second')
-    with pytest.raises(RunError, match='moments of another shape than'):
-        second.train()
 
 
 def test_several_are_kept(make_runner):
@@ -283,148 +245,3 @@ def test_best_checkpoint_that_is_gone_is_no_reason_to_stop(make_runner):
     resumed.register_hook(Validate({6: 21.0}))
     resumed.train()
     assert best_checkpoints(resumed) == ['best_probe_mIoU_iter_5.pth']
-
-
-# MatchingCheckpointHook: initial weights that fit.
-
-
-@pytest.fixture
-def saved(make_runner):
-    """A model, and its weights in a file with options to start from it."""
-    runner = make_runner()
-    path = Path(runner.work_dir) / 'start.pth'
-
-    def save(change=None):
-        weights = dict(runner.model.state_dict())
-        for name, value in weights.items():
-            if value.is_floating_point() and not name.startswith('random'):
-                weights[name] = torch.full_like(value, 0.5)
-        if change:
-            change(weights)
-        torch.save(dict(state_dict=weights), path)
-        return {'load_from': str(path), 'train_cfg.max_iters': 1}
-
-    return save
-
-
-def test_fitting_checkpoint_is_loaded(make_runner, saved):
-    runner = make_runner(saved())
-    runner.load_or_resume()
-    assert (runner.model.backbone.conv1.weight == 0.5).all()
-
-
-def test_other_classes_are_no_reason_to_refuse(make_runner, saved):
-    def other_classes(weights):
-        weights['panoptic_head.cls_embed.weight'] = torch.zeros(3, 32)
-
-    runner = make_runner(saved(other_classes))
-    runner.load_or_resume()
-    assert (runner.model.backbone.conv1.weight == 0.5).all()
-
-
-def remove(weights):
-    del weights['backbone.conv1.weight']
-
-
-def reshape(weights):
-    weights['backbone.conv1.weight'] = torch.zeros(8, 3, 7, 7)
-
-
-@pytest.mark.parametrize('change', [remove, reshape])
-def test_other_network_is_refused(make_runner, saved, change):
-    runner = make_runner(saved(change))
-    with pytest.raises(ValueError, match='1 of .* backbone.conv1.weight'):
-        runner.load_or_resume()
-    assert not (runner.model.panoptic_head.query_feat.weight == 0.5).any()
-
-
-# PlainMessageHubHook: numbers, not objects.
-
-
-def test_saved_file_loads_and_gives_the_same_history(make_runner):
-    runner = make_runner({
-        'train_cfg.max_iters': 3,
-        'default_hooks.checkpoint.interval': 3
-    })
-    runner.train()
-    path = Path(runner.work_dir) / 'iter_3.pth'
-    # Raises where anything but tensors and plain types lies in the file.
-    checkpoint = torch.load(path, weights_only=True)
-    assert 'HistoryBuffer' not in str(type(checkpoint['message_hub']))
-    before = runner.message_hub
-
-    resumed = make_runner({'train_cfg.max_iters': 3})
-    resumed.resume(str(path))
-    after = resumed.message_hub
-    assert after is not before
-    assert after.log_scalars.keys() == before.log_scalars.keys()
-    assert {'train/loss_jepa', 'train/lr',
-            'train/time'} <= after.log_scalars.keys()
-    for name, buffer in before.log_scalars.items():
-        other = after.log_scalars[name]
-        assert isinstance(other, HistoryBuffer)
-        for one, two in zip(buffer.data, other.data):
-            assert np.array_equal(one, two) and len(one) > 0, name
-        assert buffer.max_length == other.max_length
-    assert after.get_info('iter') == before.get_info('iter')
-    # A rebuilt buffer goes on counting.
-    after.update_scalar('train/loss_jepa', 5.0)
-    assert after.get_scalar('train/loss_jepa').current() == 5.0
-
-
-def test_plain_and_numpy_values_keep_their_content():
-    value = dict(
-        text='a', number=np.float32(0.5), count=np.int64(3), none=None,
-        nested=dict(pair=(1, np.bool_(True)), items=[2.5, 'b']))
-    assert to_plain(value, 'x') == dict(
-        text='a', number=0.5, count=3, none=None,
-        nested=dict(pair=(1, True), items=[2.5, 'b']))
-    array = np.arange(6.).reshape(2, 3)
-    assert torch.equal(to_plain(array, 'x'), torch.from_numpy(array))
-
-
-def test_everything_it_returns_is_safe_to_load(tmp_path):
-    buffer = HistoryBuffer([1.0, 2.0], [1, 1], max_length=10)
-    plain = to_plain(dict(a=buffer, b=[np.float64(1)]), 'x')
-    torch.save(plain, tmp_path / 'plain.pth')
-    loaded = torch.load(tmp_path / 'plain.pth', weights_only=True)
-    assert loaded['a']['log_history'].tolist() == [1.0, 2.0]
-    assert loaded['a']['count_history'].tolist() == [1, 1]
-    assert loaded['a']['max_length'] == 10
-
-
-class Unknown:
-    """Something that a plain file cannot hold."""
-
-
-@pytest.mark.parametrize('value', [Unknown(), {1, 2}, Path('x')])
-def test_unknown_object_becomes_none_with_a_warning(tmp_path, value):
-    log = tmp_path / 'log.txt'
-    MMLogger.get_instance('plain', log_file=str(log))
-    assert to_plain(dict(a=dict(b=value), c=1), 'hub') == dict(
-        a=dict(b=None), c=1)
-    text = log.read_text()
-    assert 'WARNING' in text
-    assert f'hub.a.b is a {type(value).__name__}' in text
-
-
-class OnDevice:
-    """A tensor on a GPU, which numpy cannot see."""
-
-    def __init__(self, tensor):
-        self.tensor = tensor
-
-    def cpu(self):
-        return self.tensor
-
-
-def test_histories_come_back_from_a_gpu():
-    """Where there is one, mmengine resumes with the file loaded to it."""
-    buffer = HistoryBuffer([1.0, 2.0], [1, 1], 10)
-    plain = to_plain(buffer, 'x')
-    for name in ('log_history', 'count_history'):
-        plain[name] = OnDevice(plain[name])
-    checkpoint = dict(message_hub=dict(log_scalars=dict(a=plain)))
-    PlainMessageHubHook().after_load_checkpoint(None, checkpoint)
-    restored = checkpoint['message_hub']['log_scalars']['a']
-    assert restored.data[0].tolist() == [1, 2]
